@@ -1,0 +1,44 @@
+"""Fields of the deep Q-network with replay and target network."""
+
+from typing import Literal
+
+from mi203jax.configs.q_learning import QLearning
+from mi203jax.core.config import config, static, traced
+from mi203jax.core.errors import UsageError
+
+
+@config
+class DQN(QLearning):
+    """Deep Q-network with replay and target network (Mnih et al. 2015), in vectorised form."""
+
+    batch_size: int = static(128, "transitions in a gradient step", "[1, inf)")
+    gradient_steps: int = static(2, "gradient steps after each step of all environments", "[1, inf)")
+    replay_size: int = static(100_000, "transitions that the replay holds", "[1, inf)")
+    learning_starts: int = static(5_000, "environment steps before the first gradient", "[0, inf)")
+    target_period: int = static(50, "gradient steps between copies to the target network", "[1, inf)")
+    double_q: bool = static(True, "choose the next action by the online network (van Hasselt 2016)")
+    loss: Literal["squared", "huber"] = static("squared", "penalty on the TD error")
+    huber_delta: float = traced(1.0, "TD error at which the Huber loss becomes linear", "(0, inf)")
+
+    def check(self) -> None:
+        super().check()
+        if self.batch_size > self.replay_size:
+            raise UsageError(
+                f"batch_size={self.batch_size} is larger than the replay: expected at most "
+                f"replay_size={self.replay_size}."
+            )
+        if self.num_envs > self.replay_size:
+            raise UsageError(
+                f"num_envs={self.num_envs} is larger than the replay: expected at most "
+                f"replay_size={self.replay_size}."
+            )
+
+    @property
+    def steps_per_iteration(self) -> int:
+        """One step of every environment."""
+        return self.num_envs
+
+    @property
+    def replay_capacity(self) -> int:
+        """`replay_size` in whole steps of all environments, rounded down."""
+        return self.replay_size // self.num_envs * self.num_envs

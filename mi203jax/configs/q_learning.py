@@ -1,0 +1,77 @@
+"""What the value-based agents of the course have in common.
+
+Does not import jax or gymnax, so that a command line that is wrong is answered at once.
+"""
+
+import sys
+
+from mi203jax.core.config import RunConfig, config, static, traced
+from mi203jax.core.errors import UsageError, did_you_mean
+
+DISCRETE = (
+    "Asterix-MinAtar",
+    "Breakout-MinAtar",
+    "Freeway-MinAtar",
+    "Seaquest-MinAtar",
+    "SpaceInvaders-MinAtar",
+    "CartPole-v1",
+    "Acrobot-v1",
+    "MountainCar-v0",
+    "Catch-bsuite",
+    "DeepSea-bsuite",
+    "MemoryChain-bsuite",
+    "UmbrellaChain-bsuite",
+    "DiscountingChain-bsuite",
+    "MNISTBandit-bsuite",
+    "SimpleBandit-bsuite",
+    "FourRooms-misc",
+    "MetaMaze-misc",
+    "BernoulliBandit-misc",
+    "GaussianBandit-misc",
+    "Pong-misc",
+    "FrozenLake-misc",
+)
+"""gymnax's environments whose actions are buttons."""
+
+CONTINUOUS = (
+    "Pendulum-v1",
+    "MountainCarContinuous-v0",
+    "PointRobot-misc",
+    "Reacher-misc",
+    "Swimmer-misc",
+)
+"""gymnax's environments whose actions are real numbers: Q(s, a) has no row of values there."""
+
+
+@config
+class QLearning(RunConfig):
+    """An ε-greedy agent that learns Q(s, a, θ). A step is one step of one environment."""
+
+    total_steps: int = static(512_000, "length of the run, in environment steps", "[1, inf)")
+    eval_every: int = static(25_600, "environment steps between two evaluations", "[1, inf)")
+    env: str = static("Breakout-MinAtar", "gymnax environment with discrete actions")
+    num_envs: int = static(64, "environments that play side by side", "[1, inf)")
+    learning_rate: float = traced(5e-4, "step size of the optimiser", "(0, inf)")
+    gamma: float = traced(0.99, "discount γ", "[0, 1]")
+    epsilon_start: float = traced(1.0, "probability of a random action at first", "[0, 1]")
+    epsilon_end: float = traced(0.02, "probability of a random action at last", "[0, 1]")
+    exploration_fraction: float = traced(0.1, "part of the run in which ε falls", "(0, 1]")
+    max_grad_norm: float = traced(10.0, "global norm at which gradients are clipped", "(0, inf)")
+    channels: int = static(16, "filters of the 3×3 convolution (images only)", "[1, inf)")
+    hidden: tuple[int, ...] = static((128,), "widths of the dense layers", "[1, inf)")
+    layer_norm: bool = static(False, "normalise each layer before its relu")
+    eval_episodes: int = static(32, "greedy episodes in an evaluation", "[1, inf)")
+    play_frames: int = static(300, "frames of the GIF of the trained agent", "[1, 5000]")
+
+    def check(self) -> None:
+        super().check()
+        # An environment that the user registered with gymnax counts too.
+        gymnax = sys.modules.get("gymnax")
+        registered = tuple(gymnax.registered_envs) if gymnax else ()
+        if self.env in CONTINUOUS:
+            raise UsageError(
+                f"env={self.env} has continuous actions: expected an environment with discrete "
+                f"actions, such as {DISCRETE[1]}."
+            )
+        if self.env not in DISCRETE + registered:
+            raise UsageError(f"Unknown env={self.env}. {did_you_mean(self.env, DISCRETE)}")

@@ -1,0 +1,332 @@
+"""Configurations as pytrees: what may differ between the trials of one compiled program is a leaf.
+
+A configuration is a frozen dataclass whose fields are declared by `static` (structure: part of the
+compiled program) or `traced` (a number: a leaf of the pytree, free to differ from trial to trial
+under `jax.vmap`). This module does not import jax, so that a command line that is wrong is answered
+at once; classes are registered as pytrees as soon as jax is there.
+"""
+
+import dataclasses
+import math
+import re
+import sys
+import typing
+from typing import Any, Literal, TypeVar, dataclass_transform
+
+from mi203jax.core.errors import UsageError, did_you_mean
+
+T = TypeVar("T")
+
+
+# ---- declaring fields ----
+
+
+def traced(default: T, doc: str, interval: str = "") -> T:
+    """Declares a number that may differ from trial to trial of one compiled program.
+
+    Args:
+        default: an int or a float.
+        doc: one line that says what the number is, with its unit.
+        interval: where it must lie, as in mathematics: `"(0, 1]"`, `"[0, inf)"`.
+    """
+    return _field(default, doc, interval, is_static=False)
+
+
+def static(default: T, doc: str, interval: str = "") -> T:
+    """Declares a structural choice: trials that differ in it are compiled apart.
+
+    Args:
+        default: an int, float, bool, str, or a tuple of these.
+        doc: one line that says what the choice is, with its unit.
+        interval: where numbers (or the numbers of a tuple) must lie, as in mathematics: `"[1, inf)"`.
+    """
+    return _field(default, doc, interval, is_static=True)
+
+
+def _field(default: T, doc: str, interval: str, is_static: bool) -> T:
+    metadata = {"doc": doc, "interval": Interval.parse(interval), "static": is_static}
+    return dataclasses.field(default=default, metadata=metadata)  # type: ignore[return-value]
+
+
+class Interval(typing.NamedTuple):
+    """An interval of numbers, written as in mathematics."""
+
+    text: str
+    low: float
+    high: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Interval | None":
+        """`"(0, 1]"` -> the interval without 0 and with 1; `""` -> None."""
+        if not text:
+            return None
+        match = re.fullmatch(r"[\[(]\s*(\S+)\s*,\s*(\S+)\s*[\])]", text)
+        if match is None:
+            raise ValueError(f"not an interval: {text!r}")
+        return cls(text, float(match[1]), float(match[2]))
+
+    def __contains__(self, value: object) -> bool:
+        number = typing.cast(float, value)
+        above = number >= self.low if self.text[0] == "[" else number > self.low
+        below = number <= self.high if self.text[-1] == "]" else number < self.high
+        return above and below
+
+
+# ---- configurations ----
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(traced, static))
+def config(cls: type[T]) -> type[T]:
+    """Makes a class of `traced` and `static` fields a frozen dataclass and a pytree.
+
+    Values are checked when a configuration is made: their type, their interval, and then whatever
+    the class's own method `check` says. Arrays and tracers, which jax puts in place of traced
+    numbers, pass unchecked.
+
+    Raises:
+        UsageError: when a configuration is made with a value that its field does not take.
+    """
+    cls = dataclasses.dataclass(frozen=True)(cls)
+    types_of_fields = typing.get_type_hints(cls)
+    for f in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if "static" not in f.metadata:
+            raise TypeError(f"{cls.__name__}.{f.name}: declare it with `static` or `traced`")
+        if not f.metadata["static"] and types_of_fields[f.name] not in (int, float):
+            raise TypeError(f"{cls.__name__}.{f.name}: only int and float fields can be traced")
+    _unregistered.append(cls)
+    if "jax" in sys.modules:
+        register_pytrees()
+    return cls
+
+
+_unregistered: list[type] = []
+
+
+def register_pytrees() -> None:
+    """Registers with jax the configurations that were declared before jax was imported."""
+    from jax import tree_util
+
+    while _unregistered:
+        cls = _unregistered.pop()
+        fields = dataclasses.fields(cls)
+        leaves = [f.name for f in fields if not f.metadata["static"]]
+        statics = [f.name for f in fields if f.metadata["static"]]
+        tree_util.register_pytree_with_keys(
+            cls,
+            lambda c, leaves=leaves, statics=statics: (  # type: ignore[misc]
+                [(tree_util.GetAttrKey(n), getattr(c, n)) for n in leaves],
+                tuple(getattr(c, n) for n in statics),
+            ),
+            # Not through the constructor: jax also builds trees of things that are no numbers.
+            lambda aux, children, cls=cls, leaves=leaves, statics=statics: _rebuild(  # type: ignore[misc]
+                cls, [*zip(leaves, children, strict=True), *zip(statics, aux, strict=True)]
+            ),
+        )
+
+
+def _rebuild(cls: type, items: list[tuple[str, Any]]) -> Any:
+    new = object.__new__(cls)
+    for name, value in items:
+        object.__setattr__(new, name, value)
+    return new
+
+
+@config
+class RunConfig:
+    """What every experiment has. A *step* is the unit in which runs are measured."""
+
+    total_steps: int = static(10_000, "length of the run, in steps", "[1, inf)")
+    eval_every: int = static(1_000, "steps between two evaluations", "[1, inf)")
+    seed: int = traced(0, "seed of every random choice of the trial", "[0, 2147483647]")
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, bool | int | float | str | tuple | list | None):
+                object.__setattr__(self, f.name, check_value(f, type_of(type(self), f.name), value))
+        self.check()
+
+    def check(self) -> None:
+        """Checks what concerns several fields at once; subclasses extend it.
+
+        Raises:
+            UsageError: if the fields contradict each other.
+        """
+
+    @property
+    def steps_per_iteration(self) -> int:
+        """Steps that one call of the task's `step` makes."""
+        return 1
+
+    @property
+    def num_iterations(self) -> int:
+        """Calls of the task's `step` in the whole run: `total_steps`, rounded up to whole calls."""
+        return -(-self.total_steps // self.steps_per_iteration)
+
+    @property
+    def eval_iterations(self) -> int:
+        """Calls of the task's `step` between two evaluations: `eval_every`, rounded down."""
+        return min(max(1, self.eval_every // self.steps_per_iteration), self.num_iterations)
+
+
+def is_static(field: dataclasses.Field) -> bool:
+    """Whether trials that differ in this field need a program each."""
+    return field.metadata["static"]
+
+
+def static_part(c: RunConfig) -> tuple:
+    """What trials must share to run in one compiled program; hashable."""
+    return type(c), tuple(getattr(c, f.name) for f in dataclasses.fields(c) if is_static(f))
+
+
+def type_of(cls: type, name: str) -> Any:
+    """The annotated type of a field."""
+    return typing.get_type_hints(cls)[name]
+
+
+# ---- values: from text, from JSON, and checked ----
+
+
+def field_of(cls: type, name: str) -> dataclasses.Field:
+    """The field of that name.
+
+    Raises:
+        UsageError: naming the nearest field, if there is none of that name.
+    """
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    if name not in fields:
+        raise UsageError(f"Unknown field {name!r}. {did_you_mean(name, fields)}")
+    return fields[name]
+
+
+def parse_value(cls: type, name: str, text: str) -> Any:
+    """The value of `name=text` on a command line, by the field's type.
+
+    Integers may be written `1e6` or `1_000_000`, booleans `true` or `false`, tuples `(32,64)`.
+
+    Raises:
+        UsageError: if there is no such field, or it does not take that value.
+    """
+    field = field_of(cls, name)
+    kind = type_of(cls, name)
+    try:
+        value = _from_text(kind, text.strip())
+    except ValueError:
+        raise UsageError(_refusal(field, kind, text)) from None
+    return check_value(field, kind, value)
+
+
+def _from_text(kind: Any, text: str) -> Any:
+    if kind is bool:
+        return {"true": True, "false": False, "1": True, "0": False}.get(text.lower(), text)
+    if kind is int:
+        return int(text) if re.fullmatch(r"[+-]?[\d_]+", text) else _whole(float(text))
+    if kind is float:
+        return float(text)
+    if typing.get_origin(kind) is tuple:
+        if not (text.startswith("(") and text.endswith(")")):
+            raise ValueError(text)
+        item = typing.get_args(kind)[0]
+        return tuple(_from_text(item, t.strip()) for t in text[1:-1].split(",") if t.strip())
+    return text
+
+
+def _whole(number: float) -> int:
+    if not math.isfinite(number) or number != int(number):
+        raise ValueError(number)
+    return int(number)
+
+
+def check_value(field: dataclasses.Field, kind: Any, value: Any) -> Any:
+    """The value as its field stores it: an int given for a float becomes a float.
+
+    Raises:
+        UsageError: if the type is another, the number is not finite, or outside the interval.
+    """
+    origin = typing.get_origin(kind)
+    if origin is tuple and isinstance(value, tuple | list):
+        return tuple(check_value(field, typing.get_args(kind)[0], v) for v in value)
+    if origin is Literal and value in typing.get_args(kind):
+        return value
+    if kind is float and type(value) is int:
+        value = float(value)
+    interval = field.metadata["interval"]
+    wrong_type = origin is not None or not isinstance(value, kind)
+    if wrong_type or (isinstance(value, bool) and kind is not bool):
+        raise UsageError(_refusal(field, kind, value))
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(_refusal(field, kind, value))
+    if interval is not None and not isinstance(value, str | bool) and value not in interval:
+        raise UsageError(_refusal(field, kind, value))
+    return value
+
+
+def _refusal(field: dataclasses.Field, kind: Any, value: Any) -> str:
+    interval = field.metadata["interval"]
+    where = f" in {interval.text}" if interval else ""
+    expected = f"{field.name}={value}: expected {type_name(kind)}{where}"
+    if typing.get_origin(kind) is Literal:
+        return f"{expected}. {did_you_mean(str(value), map(str, typing.get_args(kind)))}"
+    return f"{expected} ({field.metadata['doc']})."
+
+
+def type_name(kind: Any) -> str:
+    """What a field takes, in words."""
+    plain = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
+    if kind in plain:
+        return plain[kind]
+    if typing.get_origin(kind) is Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(kind)))
+    item = typing.get_args(kind)[0]
+    return f"a tuple such as (32,64), each {plain[item]}"
+
+
+# ---- saving and loading ----
+
+
+def to_dict(c: RunConfig) -> dict[str, Any]:
+    """The fields as JSON takes them; `from_dict` gives an equal configuration back."""
+    fields = ((f.name, getattr(c, f.name)) for f in dataclasses.fields(c))
+    return {n: list(v) if isinstance(v, tuple) else v for n, v in fields}
+
+
+def from_dict(cls: type[T], values: dict[str, Any]) -> T:
+    """The configuration that `to_dict` described. No code of the file's is run.
+
+    Raises:
+        UsageError: if a field is missing, unknown, or of another type.
+    """
+    missing = {f.name for f in dataclasses.fields(cls)} - set(values)  # type: ignore[arg-type]
+    for name in values:
+        field_of(cls, name)
+    if missing:
+        raise UsageError(f"Missing field {sorted(missing)[0]!r} of {cls.__name__}.")
+    return cls(**values)
+
+
+def describe(c: RunConfig) -> list[dict[str, str]]:
+    """One row a field: name, value, what it takes, how it is swept, meaning."""
+    rows = []
+    for f in dataclasses.fields(c):
+        interval = f.metadata["interval"]
+        takes = type_name(type_of(type(c), f.name)) + (f" in {interval.text}" if interval else "")
+        swept = "a program for each value" if is_static(f) else "in one program"
+        rows.append(
+            {
+                "field": f.name,
+                "default": format_value(getattr(c, f.name)),
+                "takes": takes,
+                "swept": swept,
+                "meaning": f.metadata["doc"],
+            }
+        )
+    return rows
+
+
+def format_value(value: Any) -> str:
+    """The value as one would type it on the command line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "(" + ",".join(map(format_value, value)) + ")"
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

@@ -1,0 +1,30 @@
+"""Mistakes of the user's, each told in one line."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UsageError(ValueError):
+    """A value that the user gave cannot be used.
+
+    The message is one line that names the value, what was expected, and where possible the nearest
+    valid name. `launch.py` prints it and exits with status 2; nothing has been written by then.
+    """
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """What to say after an unknown name: the nearest valid one, or all of them.
+
+    Args:
+        name: what the user typed.
+        names: what would have been valid.
+
+    Returns:
+        A sentence that starts with a capital letter and ends without a line break.
+    """
+    names = sorted(names)
+    folded = {n.lower(): n for n in names}
+    near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
+    if near:
+        return f"Did you mean {folded[near[0]]!r}?"
+    return f"Choose one of: {', '.join(names)}." if names else "There is none."

@@ -1,0 +1,183 @@
+"""The one loop of all tasks: iterations of `task.step`, evaluations between them.
+
+It carries trials side by side on a leading axis: a run is a sweep of one. It knows no file, no clock
+on the wall and no screen: those are its caller's.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mi203jax.core.config import RunConfig
+from mi203jax.core.task import Mean, Metrics, PyTree, Task, as_mean
+
+
+class Carry(NamedTuple):
+    """What goes from iteration to iteration."""
+
+    state: PyTree  # the task's
+    sums: dict[str, Mean]  # metrics since the last evaluation
+
+
+# ---- one trial; pure ----
+
+
+def start(task: Task, config: Any, data: PyTree, key: jax.Array) -> Carry:
+    """The carry before the first iteration."""
+    state = task.init(config, data, key)
+    metrics = jax.eval_shape(lambda s: _means(task.step(config, s, data, jnp.zeros((), jnp.int32))[1]), state)
+    return Carry(state, jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics))
+
+
+def advance(task: Task, config: Any, carry: Carry, data: PyTree, first, last) -> Carry:
+    """Iterations `first`, ..., `last` − 1.
+
+    Where they are cut into several calls changes no bit of the result. With bounds known when traced
+    it is a scan, through which gradients flow; otherwise one compiled program serves any bounds.
+    """
+
+    def iteration(t, carry: Carry) -> Carry:
+        state, metrics = task.step(config, carry.state, data, jnp.asarray(t, jnp.int32))
+        return Carry(state, jax.tree.map(jnp.add, carry.sums, _means(metrics)))
+
+    return jax.lax.fori_loop(first, last, iteration, carry)
+
+
+def evaluate(task: Task, config: Any, carry: Carry, data: PyTree) -> dict[str, jax.Array]:
+    """The means of `step`'s metrics since the last evaluation and those of `evaluate`, by full name."""
+    test = _means(task.evaluate(config, carry.state, data))
+    return training_means(carry) | {f"eval/{name}": _divide(m) for name, m in test.items()}
+
+
+def training_means(carry: Carry) -> dict[str, jax.Array]:
+    """The means of `step`'s metrics since the last evaluation; NaN where nothing was measured."""
+    return {f"train/{name}": _divide(m) for name, m in carry.sums.items()}
+
+
+def forget(carry: Carry) -> Carry:
+    """The carry after an evaluation: sums begin anew."""
+    return carry._replace(sums=jax.tree.map(jnp.zeros_like, carry.sums))
+
+
+def _means(metrics: Metrics) -> dict[str, Mean]:
+    return {name: as_mean(value) for name, value in metrics.items()}
+
+
+def _divide(mean: Mean) -> jax.Array:
+    return jnp.where(mean.count > 0, mean.total / jnp.maximum(mean.count, 1e-30), jnp.nan)
+
+
+def train(task: Task, config: RunConfig, data: PyTree, key: jax.Array) -> tuple[PyTree, dict[str, jax.Array]]:
+    """Trains one trial: the whole run as a pure function.
+
+    It may be put under `jax.jit` (the static fields of `config` are part of the program), `jax.vmap`
+    (over stacked configurations and keys, see `stack`) and `jax.grad`.
+
+    Args:
+        task: what is learnt.
+        config: its configuration; traced fields may be tracers.
+        data: what `task.data(config)` gave, or None.
+        key: PRNG key; the command line uses `jax.random.key(seed)`.
+
+    Returns:
+        The last state, and the metrics: name -> `[evaluations]`, one value every
+        `config.eval_iterations` iterations and one at the end. NaN: nothing was measured.
+    """
+    every, total = config.eval_iterations, config.num_iterations
+
+    def between(carry: Carry, first) -> tuple[Carry, dict[str, jax.Array]]:
+        carry = jax.lax.fori_loop(
+            0, every, lambda i, c: advance(task, config, c, data, first + i, first + i + 1), carry
+        )
+        return forget(carry), evaluate(task, config, carry, data)
+
+    carry = start(task, config, data, key)
+    carry, metrics = jax.lax.scan(between, carry, jnp.arange(0, total - total % every, every))
+    if total % every:
+        carry = advance(task, config, carry, data, total - total % every, total)
+        last = evaluate(task, config, carry, data)
+        metrics = jax.tree.map(lambda m, x: jnp.append(m, x), metrics, last)
+    return carry.state, metrics
+
+
+# ---- trials side by side ----
+
+
+def stack(configs: Sequence[Any]) -> Any:
+    """One configuration whose traced fields carry a leading trial axis.
+
+    Raises:
+        ValueError: if the configurations differ in a static field.
+    """
+    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(x) for x in leaves]), *configs)
+
+
+def trial(tree: PyTree, index: int) -> PyTree:
+    """One trial of a tree that carries a leading trial axis."""
+    return jax.tree.map(lambda x: x[index], tree)
+
+
+class Progress(NamedTuple):
+    """Where a group of trials is."""
+
+    iteration: int  # iterations done
+    carry: Carry  # leading axis: trials
+    training: dict[str, jax.Array]  # [trials], since the last evaluation
+    evaluation: dict[str, jax.Array] | None  # [trials], where this is an evaluation
+
+
+class Group:
+    """Trials that share one compiled program, whose static fields are equal."""
+
+    def __init__(self, task: Task, configs: Sequence[RunConfig], data: PyTree):
+        self.config = configs[0]
+        self._configs = stack(configs)
+        self._data = data
+        self._start = _over_trials(functools.partial(start, task), 3, shared=(1,))
+        self._advance = _over_trials(functools.partial(advance, task), 5, shared=(2, 3, 4), donate=1)
+        self._evaluate = _over_trials(functools.partial(evaluate, task), 3, shared=(2,))
+        self._means = jax.jit(jax.vmap(training_means))
+        self._forget = jax.jit(jax.vmap(forget), donate_argnums=0)
+
+    def abstract(self) -> Carry:
+        """Shapes and dtypes of the carry; finds every mistake that shows when the task is traced."""
+        return jax.eval_shape(self._start, self._configs, self._data, self._keys())
+
+    def _keys(self) -> jax.Array:
+        return jax.vmap(jax.random.key)(self._configs.seed)
+
+    def run(self, length: Callable[[], int], resume: tuple[int, Carry] | None = None) -> Iterator[Progress]:
+        """Trains all trials, stopping to report after every few iterations.
+
+        Args:
+            length: how many iterations the next report may be away; asked before each.
+            resume: iterations done, and the carry then; the carry is consumed.
+
+        Yields:
+            The progress: at step 0, after each batch of iterations, at each evaluation. Its carry is
+            the loop's own, and gone once the next one is asked for: copy what is to last.
+        """
+        every, total = self.config.eval_iterations, self.config.num_iterations
+        if resume is None:
+            done, carry = 0, self._start(self._configs, self._data, self._keys())
+            yield Progress(0, carry, self._means(carry), self._evaluate(self._configs, carry, self._data))
+        else:
+            done, carry = resume
+        while done < total:
+            boundary = min(total, done // every * every + every)
+            last = min(boundary, done + max(1, length()))
+            carry = self._advance(self._configs, carry, self._data, done, last)
+            done, evaluation, training = last, None, self._means(carry)
+            if done == boundary:
+                evaluation = self._evaluate(self._configs, carry, self._data)
+                carry = self._forget(carry)
+            yield Progress(done, carry, training, evaluation)
+
+
+def _over_trials(f, num_args: int, shared: tuple[int, ...], donate: int | None = None):
+    """The function over a leading trial axis, compiled; `shared` arguments are the same for all."""
+    axes = tuple(None if i in shared else 0 for i in range(num_args))
+    return jax.jit(jax.vmap(f, axes), donate_argnums=() if donate is None else (donate,))

@@ -1,0 +1,139 @@
+"""Environments that play side by side, behind one interface (slide "Agent").
+
+gymnax's environments are pure functions, one episode at a time; here they are batched, their step is
+a named tuple, and what ended an episode, its rules or a time limit, is told apart.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import gymnax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+PyTree = Any
+MINATAR_ACTIONS = ("no-op", "left", "up", "right", "down", "fire")
+ACTIONS = {
+    "CartPole-v1": ("push left", "push right"),
+    "Acrobot-v1": ("torque -1", "no torque", "torque +1"),
+    "MountainCar-v0": ("push left", "no push", "push right"),
+    "Catch-bsuite": ("left", "stay", "right"),
+    "FourRooms-misc": ("up", "right", "down", "left"),
+    "FrozenLake-misc": ("left", "down", "right", "up"),
+}
+
+
+class TimeStep(NamedTuple):
+    """What n environments answer to n actions."""
+
+    obs: jax.Array  # [n, ...], of the next episode where this one ended
+    reward: jax.Array  # [n], float32
+    terminated: jax.Array  # [n], bool: ended by the rules; nothing comes after
+    truncated: jax.Array  # [n], bool: cut by a time limit; the future still has a value
+    final_obs: jax.Array  # [n, ...], the true successor, also where the episode ended
+
+    @property
+    def done(self) -> jax.Array:
+        """Whether the episode ended, for either reason, `[n]`, bool."""
+        return self.terminated | self.truncated
+
+
+class Environment(NamedTuple):
+    """`reset` and `step` of any number of environments side by side."""
+
+    name: str
+    reset: Callable[[jax.Array, int], tuple[PyTree, jax.Array]]  # key, n -> state, obs [n, ...]
+    step: Callable[[jax.Array, PyTree, jax.Array], tuple[PyTree, TimeStep]]  # key, state, action [n]
+    num_actions: int
+    action_names: tuple[str, ...]
+    time_limit: int  # steps after which an episode is cut
+    obs: jax.ShapeDtypeStruct  # one observation
+
+
+@functools.cache
+def make(name: str) -> Environment:
+    """A gymnax environment with discrete actions, by its name.
+
+    Observations of MinAtar are given as bool, which is what they are: an eighth of the memory.
+
+    Raises:
+        ValueError: if gymnax has no such environment, or its actions are not discrete.
+    """
+    # Its constructor makes arrays: under a trace they would leak.
+    with jax.ensure_compile_time_eval():
+        env, params = gymnax.make(name)
+    space = env.action_space(params)
+    if not isinstance(space, gymnax.environments.spaces.Discrete):
+        raise ValueError(f"env={name} has continuous actions: expected discrete ones.")
+    is_minatar = name.endswith("-MinAtar")
+
+    def observe(obs):
+        return obs.astype(bool) if is_minatar else jnp.asarray(obs, jnp.float32)
+
+    def reset(key, n):
+        obs, state = jax.vmap(env.reset, (0, None))(jax.random.split(key, n), params)
+        return state, observe(obs)
+
+    def step(key, state, action):
+        keys = jax.random.split(key, len(action))
+        obs, state, reward, terminated, truncated, info = jax.vmap(env.step, (0, 0, 0, None))(
+            keys, state, action, params
+        )
+        final = observe(info["final_observation"])
+        reward = jnp.asarray(reward, jnp.float32)
+        return state, TimeStep(observe(obs), reward, terminated.astype(bool), truncated.astype(bool), final)
+
+    num_actions = int(space.n)
+    names = ACTIONS.get(name, tuple(f"action {i}" for i in range(num_actions)))
+    if is_minatar:
+        names = tuple(MINATAR_ACTIONS[i] for i in np.asarray(env.action_set))
+    one = jax.eval_shape(lambda key: reset(key, 1)[1][0], jax.random.key(0))
+    return Environment(name, reset, step, num_actions, names, int(params.max_steps_in_episode), one)
+
+
+def play_episodes(
+    env: Environment, policy: Callable[[jax.Array, jax.Array], jax.Array], key: jax.Array, n: int
+) -> tuple[jax.Array, jax.Array]:
+    """Plays n episodes side by side, each to its end.
+
+    Args:
+        env: the environment.
+        policy: (key, observations `[n, ...]`) -> actions `[n]`.
+        key: PRNG key of starts, moves and policy.
+        n: number of episodes.
+
+    Returns:
+        The episodes' undiscounted returns, `[n]`, float32, and their lengths in steps, `[n]`, int32.
+    """
+    start_key, run_key = jax.random.split(key)
+    state, obs = env.reset(start_key, n)
+
+    def playing(carry):
+        return carry.alive.any()
+
+    def play(carry):
+        policy_key, world_key = jax.random.split(jax.random.fold_in(run_key, carry.t))
+        state, step = env.step(world_key, carry.state, policy(policy_key, carry.obs))
+        return _Playing(
+            carry.t + 1,
+            state,
+            step.obs,
+            carry.alive & ~step.done,
+            carry.returns + jnp.where(carry.alive, step.reward, 0.0),
+            carry.lengths + carry.alive,
+        )
+
+    nothing = jnp.zeros(n), jnp.zeros(n, jnp.int32)
+    end = jax.lax.while_loop(playing, play, _Playing(0, state, obs, jnp.ones(n, bool), *nothing))
+    return end.returns, end.lengths
+
+
+class _Playing(NamedTuple):
+    t: Any
+    state: PyTree
+    obs: jax.Array
+    alive: jax.Array  # [n]: the first episode is still going on
+    returns: jax.Array
+    lengths: jax.Array

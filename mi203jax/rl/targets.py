@@ -1,0 +1,83 @@
+"""What Q(s, a, θ) is drawn towards (slide "Équation fondamentale de Q*")."""
+
+import jax
+import jax.numpy as jnp
+
+
+def td_target(
+    reward: jax.Array,
+    terminated: jax.Array,
+    gamma,
+    q_next: jax.Array,
+    q_next_select: jax.Array | None = None,
+) -> jax.Array:
+    """r + γ max_a Q(s', a): the right-hand side of the fundamental equation, sampled.
+
+    Args:
+        reward: r, `[...]`.
+        terminated: whether the episode ended *by the rules* in s', `[...]`, bool. Q is 0 after that.
+            An episode cut by a time limit is not terminated: its s' still has a future.
+        gamma: discount γ, a scalar.
+        q_next: Q(s', ·) of the network that values the next action, `[..., actions]`.
+        q_next_select: Q(s', ·) of the network that chooses it, `[..., actions]`; None: the same one.
+            With the online network here and the target network above this is double Q-learning
+            (van Hasselt et al. 2016), which does not overestimate as the maximum does.
+
+    Returns:
+        `[...]`, through which no gradient flows.
+    """
+    chosen = (q_next if q_next_select is None else q_next_select).argmax(-1)
+    value = jnp.take_along_axis(q_next, chosen[..., None], -1)[..., 0]
+    return jax.lax.stop_gradient(reward + gamma * jnp.where(terminated, 0.0, value))
+
+
+def td_error(q: jax.Array, action: jax.Array, target: jax.Array) -> jax.Array:
+    """Q(s, a) − target.
+
+    Args:
+        q: Q(s, ·), `[..., actions]`.
+        action: a, `[...]`, integer.
+        target: `[...]`.
+
+    Returns:
+        `[...]`.
+    """
+    return jnp.take_along_axis(q, action[..., None], -1)[..., 0] - target
+
+
+def lambda_returns(
+    reward: jax.Array,
+    terminated: jax.Array,
+    truncated: jax.Array,
+    q_next: jax.Array,
+    gamma,
+    lambda_,
+) -> jax.Array:
+    """Mixtures of n-step returns, each closed by max Q (Peng's Q(λ), as in Gallici et al. 2024).
+
+    G_t = r_t + γ ((1 − λ) max_a Q(s_{t+1}, a) + λ G_{t+1}) while the episode goes on;
+    G_t = r_t where it terminated, and r_t + γ max_a Q(s_{t+1}, a) where it was cut by a time limit
+    and where the given steps end.
+
+    Args:
+        reward: r_t, `[time, ...]`.
+        terminated: whether the episode ended by the rules in s_{t+1}, `[time, ...]`, bool.
+        truncated: whether a time limit cut it in s_{t+1}, `[time, ...]`, bool.
+        q_next: max_a Q(s_{t+1}, a), s_{t+1} being the true successor, not the first state of the
+            next episode, `[time, ...]`.
+        gamma: discount γ, a scalar.
+        lambda_: λ in [0, 1], a scalar: 0 gives the one-step target, 1 the full return.
+
+    Returns:
+        G, `[time, ...]`, through which no gradient flows.
+    """
+
+    def backwards(later, step):
+        reward, terminated, truncated, q_next = step
+        mixed = jnp.where(truncated, q_next, (1.0 - lambda_) * q_next + lambda_ * later)
+        now = reward + gamma * jnp.where(terminated, 0.0, mixed)
+        return now, now
+
+    steps = (reward, terminated, truncated, q_next)
+    _, returns = jax.lax.scan(backwards, q_next[-1], steps, reverse=True)
+    return jax.lax.stop_gradient(returns)

@@ -1,0 +1,134 @@
+"""What the value-based agents share: network, optimiser, acting, evaluation, figures."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mi203jax.configs import QLearning
+from mi203jax.core.task import Figure, Mean, Metrics
+from mi203jax.models import QNetwork
+from mi203jax.rl import Environment, epsilon_greedy, linear_decay, make, play_episodes
+from mi203jax.tasks.play import animate
+
+PyTree = Any
+
+
+class Player(NamedTuple):
+    """Environments under way."""
+
+    env: PyTree  # state of the environments, [num_envs, ...]
+    obs: jax.Array  # [num_envs, ...]
+    returns: jax.Array  # [num_envs], of the episodes under way, undiscounted
+
+
+class Keys(NamedTuple):
+    """Separate streams of random numbers, so that none depends on how often another is used."""
+
+    run: jax.Array  # iteration t draws from fold_in(run, t)
+    test: jax.Array  # the evaluation's episodes: the same ones each time, never trained on
+
+
+def environment(c: QLearning) -> Environment:
+    """The environment of the configuration."""
+    return make(c.env)
+
+
+def network(c: QLearning) -> QNetwork:
+    """The network of the configuration, without its parameters."""
+    return QNetwork(environment(c).num_actions, c.channels, c.hidden, c.layer_norm)
+
+
+def init_network(c: QLearning, key: jax.Array) -> PyTree:
+    """Parameters θ."""
+    obs = environment(c).obs
+    return network(c).init(key, jnp.zeros((1, *obs.shape), obs.dtype))
+
+
+def progress(c: QLearning, t) -> jax.Array:
+    """The part of the run that is done before iteration t, in [0, 1)."""
+    return jnp.asarray(t, jnp.float32) / c.num_iterations
+
+
+def epsilon(c: QLearning, t) -> jax.Array:
+    """The probability of a random action in iteration t."""
+    return linear_decay(c.epsilon_start, c.epsilon_end, c.exploration_fraction, progress(c, t))
+
+
+def start_playing(c: QLearning, key: jax.Array) -> Player:
+    """The first observation of each environment."""
+    env, obs = environment(c).reset(key, c.num_envs)
+    return Player(env, obs, jnp.zeros(c.num_envs))
+
+
+class Transition(NamedTuple):
+    """What learning uses of a step of each environment."""
+
+    obs: jax.Array  # [n, ...]
+    action: jax.Array  # [n], int32
+    reward: jax.Array  # [n], float32
+    terminated: jax.Array  # [n], bool
+    next_obs: jax.Array  # [n, ...], the true successor
+
+
+class Played(NamedTuple):
+    """A step of each environment, with what only acting needs to know."""
+
+    transition: Transition
+    truncated: jax.Array  # [n], bool: cut by the time limit
+    q: jax.Array  # [n, actions], what the agent thought
+    finished: Mean  # returns of the episodes that ended
+
+
+def play_step(c: QLearning, params: PyTree, player: Player, eps, key: jax.Array) -> tuple[Player, Played]:
+    """One ε-greedy step of every environment."""
+    action_key, world_key = jax.random.split(key)
+    q = network(c).apply(params, player.obs)
+    action = epsilon_greedy(action_key, q, eps)
+    env, step = environment(c).step(world_key, player.env, action)
+    returns = player.returns + step.reward
+    finished = Mean(jnp.where(step.done, returns, 0.0).sum(), step.done.sum())
+    transition = Transition(player.obs, action, step.reward, step.terminated, step.final_obs)
+    player = Player(env, step.obs, jnp.where(step.done, 0.0, returns))
+    return player, Played(transition, step.truncated, q, finished)
+
+
+def clipped(c: QLearning, scale: optax.GradientTransformation, learning_rate) -> optax.GradientTransformation:
+    """Gradient clipping by global norm, then `scale`, then a step of `learning_rate` downhill."""
+    # Built anew in each step from the traced configuration: only its state lasts.
+    return optax.chain(optax.clip_by_global_norm(c.max_grad_norm), scale, optax.scale(-learning_rate))
+
+
+def evaluate(c: QLearning, state: Any, data: None) -> Metrics:
+    """Greedy episodes, each from its start to its end, in environments of their own."""
+    del data
+
+    def greedy(key, obs):
+        del key
+        return network(c).apply(state.params, obs).argmax(-1)
+
+    returns, lengths = play_episodes(environment(c), greedy, state.keys.test, c.eval_episodes)
+    return {"return": returns.mean(), "return_std": returns.std(), "length": lengths.mean(dtype=jnp.float32)}
+
+
+def figures(c: QLearning, state: Any, data: None) -> dict[str, Figure]:
+    """The trained agent at play, frame by frame."""
+    del data
+    env, net = environment(c), network(c)
+
+    @jax.jit
+    def play(params, key):
+        start_key, run_key = jax.random.split(key)
+        world, obs = env.reset(start_key, 1)
+
+        def step(carry, key):
+            world, obs = carry
+            q = net.apply(params, obs)
+            world, step = env.step(key, world, q.argmax(-1))
+            frame = {"obs": obs[0], "q": q[0], "reward": step.reward[0], "done": step.done[0]}
+            return (world, step.obs), frame
+
+        return jax.lax.scan(step, (world, obs), jax.random.split(run_key, c.play_frames))[1]
+
+    return {"play": animate(jax.device_get(play(state.params, state.keys.test)), c.env, env.action_names)}
