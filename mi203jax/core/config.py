@@ -309,18 +309,18 @@ def describe(c: RunConfig) -> list[dict[str, str]]:
     rows = []
     for f in dataclasses.fields(c):
         interval = f.metadata["interval"]
-        takes = type_name(type_of(type(c), f.name)) + (f" in {interval.text}" if interval else "")
-        swept = "a program for each value" if is_static(f) else "in one program"
-        rows.append(
-            {
-                "field": f.name,
-                "default": format_value(getattr(c, f.name)),
-                "takes": takes,
-                "swept": swept,
-                "meaning": f.metadata["doc"],
-            }
-        )
+        kind = _short_name(type_of(type(c), f.name)) + (f" in {interval.text}" if interval else "")
+        value, swept = format_value(getattr(c, f.name)), "apart" if is_static(f) else "together"
+        rows.append({"field": f.name, "value": value, "takes": kind, "swept": swept, "meaning": f.metadata["doc"]})
     return rows
+
+
+def _short_name(kind: Any) -> str:
+    if typing.get_origin(kind) is Literal:
+        return "|".join(map(str, typing.get_args(kind)))
+    if typing.get_origin(kind) is tuple:
+        return f"({_short_name(typing.get_args(kind)[0])},...)"
+    return kind.__name__
 
 
 def format_value(value: Any) -> str:

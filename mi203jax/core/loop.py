@@ -15,6 +15,9 @@ from mi203jax.core.config import RunConfig
 from mi203jax.core.task import Mean, Metrics, PyTree, Task, as_mean
 
 
+Values = dict[str, jax.Array]  # metrics by full name, such as "eval/return"
+
+
 class Carry(NamedTuple):
     """What goes from iteration to iteration."""
 
@@ -32,29 +35,34 @@ def start(task: Task, config: Any, data: PyTree, key: jax.Array) -> Carry:
     return Carry(state, jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics))
 
 
-def advance(task: Task, config: Any, carry: Carry, data: PyTree, first, last) -> Carry:
-    """Iterations `first`, ..., `last` − 1.
+def advance(task: Task, config: Any, carry: Carry, data: PyTree, first, count) -> Carry:
+    """`count` iterations from iteration `first` on.
 
-    Where they are cut into several calls changes no bit of the result. With bounds known when traced
-    it is a scan, through which gradients flow; otherwise one compiled program serves any bounds.
+    Where they are cut into several calls changes no bit of the result. With a count known when traced
+    it is a scan, through which gradients flow; otherwise one compiled program serves any count.
     """
 
-    def iteration(t, carry: Carry) -> Carry:
-        state, metrics = task.step(config, carry.state, data, jnp.asarray(t, jnp.int32))
+    def iteration(i, carry: Carry) -> Carry:
+        state, metrics = task.step(config, carry.state, data, jnp.asarray(first + i, jnp.int32))
         return Carry(state, jax.tree.map(jnp.add, carry.sums, _means(metrics)))
 
-    return jax.lax.fori_loop(first, last, iteration, carry)
+    return jax.lax.fori_loop(0, count, iteration, carry)
 
 
-def evaluate(task: Task, config: Any, carry: Carry, data: PyTree) -> dict[str, jax.Array]:
-    """The means of `step`'s metrics since the last evaluation and those of `evaluate`, by full name."""
+def evaluate(task: Task, config: Any, carry: Carry, data: PyTree) -> tuple[Values, Values]:
+    """The means of `step`'s metrics since the last evaluation and those of `evaluate`, by full name.
+
+    Returns:
+        name -> value, NaN where nothing was measured; name -> whether what was measured is finite.
+    """
     test = _means(task.evaluate(config, carry.state, data))
-    return training_means(carry) | {f"eval/{name}": _divide(m) for name, m in test.items()}
+    sums = {f"train/{n}": m for n, m in carry.sums.items()} | {f"eval/{n}": m for n, m in test.items()}
+    return {n: _divide(m) for n, m in sums.items()}, {n: jnp.isfinite(m.total) for n, m in sums.items()}
 
 
-def training_means(carry: Carry) -> dict[str, jax.Array]:
+def training_means(carry: Carry) -> Values:
     """The means of `step`'s metrics since the last evaluation; NaN where nothing was measured."""
-    return {f"train/{name}": _divide(m) for name, m in carry.sums.items()}
+    return {f"train/{n}": _divide(m) for n, m in carry.sums.items()}
 
 
 def forget(carry: Carry) -> Carry:
@@ -70,7 +78,7 @@ def _divide(mean: Mean) -> jax.Array:
     return jnp.where(mean.count > 0, mean.total / jnp.maximum(mean.count, 1e-30), jnp.nan)
 
 
-def train(task: Task, config: RunConfig, data: PyTree, key: jax.Array) -> tuple[PyTree, dict[str, jax.Array]]:
+def train(task: Task, config: RunConfig, data: PyTree, key: jax.Array) -> tuple[PyTree, Values]:
     """Trains one trial: the whole run as a pure function.
 
     It may be put under `jax.jit` (the static fields of `config` are part of the program), `jax.vmap`
@@ -88,18 +96,16 @@ def train(task: Task, config: RunConfig, data: PyTree, key: jax.Array) -> tuple[
     """
     every, total = config.eval_iterations, config.num_iterations
 
-    def between(carry: Carry, first) -> tuple[Carry, dict[str, jax.Array]]:
-        carry = jax.lax.fori_loop(
-            0, every, lambda i, c: advance(task, config, c, data, first + i, first + i + 1), carry
-        )
-        return forget(carry), evaluate(task, config, carry, data)
+    def between(carry: Carry, first) -> tuple[Carry, Values]:
+        carry = advance(task, config, carry, data, first, every)
+        return forget(carry), evaluate(task, config, carry, data)[0]
 
     carry = start(task, config, data, key)
     carry, metrics = jax.lax.scan(between, carry, jnp.arange(0, total - total % every, every))
     if total % every:
-        carry = advance(task, config, carry, data, total - total % every, total)
-        last = evaluate(task, config, carry, data)
-        metrics = jax.tree.map(lambda m, x: jnp.append(m, x), metrics, last)
+        carry = advance(task, config, carry, data, total - total % every, total % every)
+        last = evaluate(task, config, carry, data)[0]
+        metrics = {n: jnp.append(m, last[n]) for n, m in metrics.items()}
     return carry.state, metrics
 
 
@@ -125,8 +131,9 @@ class Progress(NamedTuple):
 
     iteration: int  # iterations done
     carry: Carry  # leading axis: trials
-    training: dict[str, jax.Array]  # [trials], since the last evaluation
-    evaluation: dict[str, jax.Array] | None  # [trials], where this is an evaluation
+    training: Values  # [trials], since the last evaluation
+    evaluation: Values | None  # [trials], where this is an evaluation
+    finite: Values | None  # [trials], whether each metric of the evaluation is
 
 
 class Group:
@@ -135,7 +142,7 @@ class Group:
     def __init__(self, task: Task, configs: Sequence[RunConfig], data: PyTree):
         self.config = configs[0]
         self._configs = stack(configs)
-        self._data = data
+        self.data = data
         self._start = _over_trials(functools.partial(start, task), 3, shared=(1,))
         self._advance = _over_trials(functools.partial(advance, task), 5, shared=(2, 3, 4), donate=1)
         self._evaluate = _over_trials(functools.partial(evaluate, task), 3, shared=(2,))
@@ -144,7 +151,7 @@ class Group:
 
     def abstract(self) -> Carry:
         """Shapes and dtypes of the carry; finds every mistake that shows when the task is traced."""
-        return jax.eval_shape(self._start, self._configs, self._data, self._keys())
+        return jax.eval_shape(self._start, self._configs, self.data, self._keys())
 
     def _keys(self) -> jax.Array:
         return jax.vmap(jax.random.key)(self._configs.seed)
@@ -162,19 +169,20 @@ class Group:
         """
         every, total = self.config.eval_iterations, self.config.num_iterations
         if resume is None:
-            done, carry = 0, self._start(self._configs, self._data, self._keys())
-            yield Progress(0, carry, self._means(carry), self._evaluate(self._configs, carry, self._data))
+            done, carry = 0, self._start(self._configs, self.data, self._keys())
+            yield Progress(0, carry, self._means(carry), *self._evaluate(self._configs, carry, self.data))
         else:
             done, carry = resume
         while done < total:
             boundary = min(total, done // every * every + every)
-            last = min(boundary, done + max(1, length()))
-            carry = self._advance(self._configs, carry, self._data, done, last)
-            done, evaluation, training = last, None, self._means(carry)
+            count = min(boundary - done, max(1, length()))
+            carry = self._advance(self._configs, carry, self.data, done, count)
+            done, training = done + count, self._means(carry)
+            evaluation = finite = None
             if done == boundary:
-                evaluation = self._evaluate(self._configs, carry, self._data)
+                evaluation, finite = self._evaluate(self._configs, carry, self.data)
                 carry = self._forget(carry)
-            yield Progress(done, carry, training, evaluation)
+            yield Progress(done, carry, training, evaluation, finite)
 
 
 def _over_trials(f, num_args: int, shared: tuple[int, ...], donate: int | None = None):

@@ -1,0 +1,24 @@
+"""Parallelised Q-learning: the modern form without replay or target network, on the same games.
+
+Slide "Deep reinforcement learning". What stabilises Q-learning here are many environments, layer
+normalisation and λ-returns (Gallici et al. 2024).
+
+    python launch.py --exp=pqn
+"""
+
+from typing import TYPE_CHECKING
+
+from mi203jax.configs import PQN
+from mi203jax.core.experiment import Experiment
+
+if TYPE_CHECKING:
+    from mi203jax.core.task import Task
+
+
+def _task() -> "Task":
+    from mi203jax.tasks.pqn import task
+
+    return task
+
+
+EXPERIMENT = Experiment(PQN(), _task)

@@ -1,0 +1,118 @@
+"""What one sees while a run goes on, and at its end."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from mi203jax.core.results import Row
+
+Values = dict[str, np.ndarray]  # metric -> [trials]
+
+
+class Display:
+    """A live progress bar and a line an evaluation; on a pipe the lines alone; nothing if quiet."""
+
+    def __init__(self, quiet: bool, objective: str):
+        self.quiet = quiet
+        self._objective = objective
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._progress: Progress | None = None
+        self._bar: Any = None
+        self._clock = (0, 0.0)
+
+    def say(self, text: str) -> None:
+        """A line for the reader."""
+        if not self.quiet:
+            self._console.print(text, markup=False)
+
+    def begin(self, name: str, done: int, total: int) -> None:
+        """A group of trials begins, or goes on from `done` of `total` steps."""
+        self._clock = (done, time.monotonic())
+        if self.quiet or not self._console.is_terminal:
+            return
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
+            _Speed(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[latest]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._bar = self._progress.add_task(name, total=total, completed=done, latest="compiling", speed=None)
+        self._progress.start()
+
+    def update(self, step: int, trials: int, training: Values) -> None:
+        """So many steps are done in each of so many trials."""
+        if self._progress is None:
+            return
+        before, then = self._clock
+        now = time.monotonic()
+        speed = trials * (step - before) / max(now - then, 1e-9) if step > before else None
+        self._clock = (step, now)
+        name = "train/" + self._objective.partition("/")[2]
+        latest = _range(name, training[name]) if name in training else ""
+        # The first call includes compilation, and says nothing about the speed to come.
+        self._progress.update(self._bar, completed=step, latest=latest, speed=speed if before else None)
+
+    def record(self, step: int, evaluation: Values) -> None:
+        """An evaluation after so many steps."""
+        names = sorted(evaluation, key=lambda n: (n != self._objective, n))
+        values = [_range(n, evaluation[n]) for n in names if not np.isnan(evaluation[n]).all()]
+        self.say(f"step {step:>11,}   " + "   ".join(values))
+
+    def end(self) -> None:
+        """A group of trials ended."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def summary(self, rows: Sequence[Row], objective: str, folder: Path, figures: Sequence[Path]) -> None:
+        """The table of results, and where everything is."""
+        if self.quiet:
+            print(folder)
+            return
+        columns = [n for n in rows[0] if "/" not in n or n == objective or n.startswith("best/")]
+        if not any(r["error"] for r in rows):
+            columns.remove("error")
+        table = Table(title=None)
+        for name in columns:
+            table.add_column(name, justify="left" if name in ("status", "error") else "right")
+        for row in rows:
+            table.add_row(*(Text(_cell(row[n])) for n in columns))
+        self._console.print(table)
+        for figure in figures:
+            self.say(f"{figure}")
+        self.say(f"run directory: {folder}")
+
+
+class _Speed(ProgressColumn):
+    """Steps a second of all trials together."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.fields.get("speed")
+        return Text(f"{speed:,.0f} steps/s" if speed else "", style="progress.data.speed")
+
+
+def _range(name: str, values: np.ndarray) -> str:
+    """`"eval/return 8.3"`, or the smallest and largest over trials: never an average of seeds."""
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return f"{name} –"
+    low, high = f"{values.min():.4g}", f"{values.max():.4g}"
+    return f"{name} {low}" if low == high else f"{name} {low}…{high}"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

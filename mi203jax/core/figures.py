@@ -1,0 +1,78 @@
+"""Figures that any run has, and how figures become files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure as MatplotlibFigure
+from PIL import Image
+
+from mi203jax.core.config import RunConfig
+from mi203jax.core.run_directory import Record
+from mi203jax.core.task import Animation, Figure
+from mi203jax.core.trials import label, varied_fields
+
+
+def save_figure(path: Path, figure: Figure) -> Path:
+    """Writes `path`.png, or `path`.gif for an `Animation`; gives the name of the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not isinstance(figure, Animation):
+        file = path.with_suffix(".png")
+        figure.savefig(file, dpi=150)
+        return file
+    # One palette for all frames: smaller, and colours do not flicker.
+    images = [Image.fromarray(f) for f in figure.frames]
+    palette = images[len(images) // 2].quantize(64, dither=Image.Dither.NONE)
+    images = [i.quantize(palette=palette, dither=Image.Dither.NONE) for i in images]
+    milliseconds = round(1000 / figure.frames_per_second)
+    file = path.with_suffix(".gif")
+    images[0].save(file, save_all=True, append_images=images[1:], duration=milliseconds, loop=0)
+    return file
+
+
+def learning_curves(
+    trials: Sequence[RunConfig], records: Sequence[Record], metric: str, title: str
+) -> MatplotlibFigure:
+    """One line a trial; trials that differ in their seed alone share a colour, and get a bold mean.
+
+    Args:
+        trials: the configurations.
+        records: lines of `metrics.jsonl`.
+        metric: what is drawn, such as "eval/return".
+        title: of the figure.
+    """
+    arms = [n for n in varied_fields(trials) if n != "seed"]
+    figure = MatplotlibFigure(figsize=(7, 4.3), layout="constrained")
+    axes = figure.subplots()
+    colours = matplotlib.color_sequences["tab10"]
+    of_arm: dict[str, list[int]] = {}
+    for i, c in enumerate(trials):
+        of_arm.setdefault(label(c, arms), []).append(i)
+    for (name, members), colour in zip(of_arm.items(), colours * (1 + len(of_arm) // 10), strict=False):
+        lines = [_line(records, i, metric) for i in members]
+        alone = len(members) == 1
+        for line in lines:
+            axes.plot(*zip(*line, strict=True) if line else ([], []), color=colour, alpha=1.0 if alone else 0.3, lw=1.6 if alone else 0.9)
+        mean = _mean(lines)
+        if not alone and mean:
+            name = f"{name} (mean of {len(members)} seeds)".strip()
+            axes.plot(*zip(*mean, strict=True), color=colour, lw=2.2)
+        axes.plot([], [], color=colour, label=name or "one trial")
+    axes.set(xlabel="steps", ylabel=metric, title=title)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(trials) > 1:
+        axes.legend(frameon=False, fontsize="small", ncols=1 + len(of_arm) // 8)
+    return figure
+
+
+def _line(records: Sequence[Record], trial: int, metric: str) -> list[tuple[int, float]]:
+    return [(r["step"], r[metric]) for r in records if r["trial"] == trial and r.get(metric) is not None]
+
+
+def _mean(lines: list[list[tuple[int, float]]]) -> list[tuple[int, float]]:
+    """The mean of the lines where all of them have a point."""
+    tables = [dict(line) for line in lines]
+    steps = sorted(set.intersection(*map(set, tables))) if tables else []
+    return [(s, sum(t[s] for t in tables) / len(tables)) for s in steps]

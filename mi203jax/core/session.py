@@ -1,0 +1,279 @@
+"""A run from its trials to its figures: what joins the loop to files, screen and signals."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from mi203jax.core.checkpoint import Checkpoints
+from mi203jax.core.config import RunConfig
+from mi203jax.core.display import Display
+from mi203jax.core.errors import UsageError
+from mi203jax.core.experiment import Experiment
+from mi203jax.core.figures import learning_curves, save_figure
+from mi203jax.core.interruption import Interrupted, Interruption
+from mi203jax.core.loop import Carry, Group, Progress, trial
+from mi203jax.core.provenance import provenance
+from mi203jax.core.results import Row, ranked, results, write_csv
+from mi203jax.core.run_directory import Record, RunDirectory, Status
+from mi203jax.core.task import PyTree, Task
+from mi203jax.core.tensorboard import Tensorboard, require_tensorboard
+from mi203jax.core.trials import group, label, varied_fields
+
+
+class Options(NamedTuple):
+    """How a run is kept and shown; nothing here changes its numbers."""
+
+    checkpoint_every: float = 60.0  # seconds
+    quiet: bool = False
+    tensorboard: bool = False
+    debug: bool = False  # let exceptions through, with their traceback
+
+
+class Plan(NamedTuple):
+    """Trials that share a program, ready to run."""
+
+    members: list[int]  # indices of the trials
+    group: Group
+    like: Carry  # shapes and dtypes
+
+
+def plan(task: Task, trials: Sequence[RunConfig]) -> list[Plan]:
+    """Groups the trials and traces each program, so that mistakes show before anything is written.
+
+    Raises:
+        UsageError: if a configuration cannot work.
+    """
+    plans = []
+    for members in group(trials):
+        configs = [trials[i] for i in members]
+        program = Group(task, configs, task.data(configs[0]))
+        plans.append(Plan(members, program, program.abstract()))
+    return plans
+
+
+def begin(
+    name: str, experiment: Experiment, trials: Sequence[RunConfig], out: str | None, options: Options
+) -> list[Row]:
+    """Runs trials of an experiment in a new folder and gives the rows of the results, best first.
+
+    Raises:
+        UsageError: if a configuration or the folder cannot work; nothing was written.
+        Interrupted: after Ctrl-C or SIGTERM, with everything saved.
+    """
+    check_options(options)
+    task = experiment.task()
+    plans = plan(task, trials)
+    directory = RunDirectory.create(out, name, trials, provenance([c.seed for c in trials]))
+    return _run(Session(task, plans, directory, options))
+
+
+def resume(path: str, experiments: Callable[[str], Experiment], options: Options) -> list[Row]:
+    """Goes on with the run in a folder, running only what is missing or failed.
+
+    Raises:
+        UsageError: if there is no run that can go on.
+        Interrupted: after Ctrl-C or SIGTERM, with everything saved.
+    """
+    check_options(options)
+    directory = RunDirectory.open(path, lambda name: type(experiments(name).config))
+    try:
+        if directory.is_finished:
+            raise UsageError(f"--resume={path}: this run is finished; its results are in {directory.path / 'results.csv'}.")
+        task = experiments(directory.experiment).task()
+        session = Session(task, plan(task, directory.trials), directory, options)
+    except BaseException:
+        directory.close()
+        raise
+    return _run(session)
+
+
+def _run(session: "Session") -> list[Row]:
+    try:
+        return session.run()
+    finally:
+        session.directory.close()
+
+
+def check_options(options: Options) -> None:
+    """Raises UsageError if an option needs a package that is not installed."""
+    if options.tensorboard:
+        require_tensorboard()
+
+
+class Session:
+    """One run of one experiment in one folder."""
+
+    def __init__(self, task: Task, plans: list[Plan], directory: RunDirectory, options: Options):
+        self.task = task
+        self.plans = plans
+        self.directory = directory
+        self.options = options
+        self.display = Display(options.quiet, task.objective)
+        self.tensorboard = Tensorboard(directory.path / "tensorboard") if options.tensorboard else None
+
+    def run(self) -> list[Row]:
+        """Runs what is missing and gives the rows of the results, best first.
+
+        Raises:
+            Interrupted: after Ctrl-C or SIGTERM, with everything saved.
+        """
+        with Interruption() as interruption:
+            for number in range(len(self.plans)):
+                if not all(self.directory.statuses[i].is_final for i in self.plans[number].members):
+                    self._try_group(number, interruption)
+        return self._conclude()
+
+    # ---- a group of trials ----
+
+    def _try_group(self, number: int, interruption: Interruption) -> None:
+        """A group that fails does not stop the others."""
+        try:
+            self._run_group(number, interruption)
+        except (Interrupted, UsageError):
+            raise
+        except Exception as error:
+            if self.options.debug:
+                raise
+            reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+            for i in self._running(self.plans[number].members):
+                self.directory.statuses[i] = Status("failed", self.directory.statuses[i].step, reason)
+            self.directory.save_statuses()
+
+    def _run_group(self, number: int, interruption: Interruption) -> None:
+        members, program, like = self.plans[number]
+        config = program.config
+        checkpoints = self._checkpoints(number)
+        resume = checkpoints.restore(like)
+        done = resume[0] * config.steps_per_iteration if resume else 0
+        kept = self.directory.cut(members, done if resume else -1)
+        before = max((r["seconds"] for r in kept if r["trial"] in members), default=0.0)
+        self._begin(members, done)
+        self.display.begin(self._name(number), done, config.num_iterations * config.steps_per_iteration)
+        pace, clock, saved = _Pace(), time.monotonic(), time.monotonic()
+        try:
+            for progress in program.run(pace, resume):
+                training = jax.device_get(progress.training)  # waits for the chunk
+                pace.tick()
+                seconds = before + time.monotonic() - clock
+                self._report(members, progress, training, config.steps_per_iteration, seconds)
+                if not self._running(members):
+                    break
+                if interruption.signal is not None:
+                    checkpoints.save(progress.iteration, progress.carry)
+                    raise Interrupted(interruption.signal, self.directory.path)
+                if time.monotonic() - saved > self.options.checkpoint_every:
+                    checkpoints.save(progress.iteration, progress.carry)
+                    saved = time.monotonic()
+            checkpoints.save(progress.iteration, progress.carry)
+            self._end(members)
+        finally:
+            self.display.end()
+            checkpoints.close()
+
+    def _checkpoints(self, number: int) -> Checkpoints:
+        return Checkpoints(self.directory.path / "checkpoints" / f"group-{number}")
+
+    def _name(self, number: int) -> str:
+        of = f" (program {number + 1} of {len(self.plans)})" if len(self.plans) > 1 else ""
+        trials = len(self.plans[number].members)
+        return f"{self.directory.experiment}: {trials} trials{of}" if trials > 1 else f"{self.directory.experiment}{of}"
+
+    def _running(self, members: list[int]) -> list[int]:
+        return [i for i in members if self.directory.statuses[i].status == "running"]
+
+    def _begin(self, members: list[int], done: int) -> None:
+        for i in members:
+            status = self.directory.statuses[i]
+            if status.status != "diverged" or status.step > done:
+                self.directory.statuses[i] = Status("running", done)
+        self.directory.save_statuses()
+
+    def _end(self, members: list[int]) -> None:
+        for i in self._running(members):
+            config = self.directory.trials[i]
+            self.directory.statuses[i] = Status("done", config.num_iterations * config.steps_per_iteration)
+        self.directory.save_statuses()
+
+    def _report(
+        self, members: list[int], progress: Progress, training: dict[str, np.ndarray], per_iteration: int, seconds: float
+    ) -> None:
+        step = progress.iteration * per_iteration
+        self.display.update(step, len(members), training)
+        if progress.evaluation is None:
+            return
+        values, finite = jax.device_get((progress.evaluation, progress.finite))
+        running = self._running(members)
+        lines = {i: k for k, i in enumerate(members) if i in running}
+        records: list[Record] = [
+            {"trial": i, "step": step, "seconds": round(seconds, 3)}
+            | {n: float(v[k]) for n, v in values.items() if not (finite[n][k] and np.isnan(v[k]))}
+            for i, k in lines.items()
+        ]
+        self.directory.append(records)
+        if self.tensorboard:
+            self.tensorboard.write(records)
+        self.display.record(step, {n: v[list(lines.values())] for n, v in values.items()})
+        for i, k in lines.items():
+            bad = sorted(n for n, f in finite.items() if not f[k])
+            if bad:
+                self._diverge(i, step, bad)
+
+    def _diverge(self, trial: int, step: int, metrics: list[str]) -> None:
+        error = f"{', '.join(metrics)} not finite by step {step:,}"
+        self.directory.statuses[trial] = Status("diverged", step, error)
+        self.directory.save_statuses()
+        name = label(self.directory.trials[trial], varied_fields(self.directory.trials))
+        self.display.say(f"trial {trial} {name} diverged: {error}; the others go on")
+
+    # ---- at the end ----
+
+    def _conclude(self) -> list[Row]:
+        run, records = self.directory, self.directory.records()
+        rows = results(run.trials, run.statuses, records, self.task.objective, self.task.best)
+        order = ranked(rows, self.task.objective, self.task.best)
+        figures = {"learning_curve": learning_curves(run.trials, records, self.task.objective, run.experiment)}
+        figures |= self._figures_of(order[0])
+        files = [save_figure(run.path / "figures" / name, f) for name, f in figures.items()]
+        write_csv(run.path / "results.csv", rows)  # last: now the run is finished
+        self.display.summary(order, self.task.objective, run.path, files)
+        return order
+
+    def _figures_of(self, row: Row) -> dict[str, Any]:
+        """The task's own figures, of the best trial."""
+        if row["status"] != "done":
+            return {}
+        index = row["trial"]
+        number = next(n for n, p in enumerate(self.plans) if index in p.members)
+        members, program, like = self.plans[number]
+        checkpoints = self._checkpoints(number)
+        restored = checkpoints.restore(like)
+        checkpoints.close()
+        if restored is None:
+            raise UsageError(f"{checkpoints.folder} has no checkpoint of the finished trial {index}.")
+        state: PyTree = trial(restored[1].state, members.index(index))
+        return self.task.figures(self.directory.trials[index], state, program.data)
+
+
+class _Pace:
+    """How many iterations until the next report: so many that it comes about twice a second."""
+
+    def __init__(self, seconds: float = 0.5):
+        self._seconds = seconds
+        self._length = 8
+        self._then = time.monotonic()
+
+    def __call__(self) -> int:
+        self._then = time.monotonic()
+        return self._length
+
+    def tick(self) -> None:
+        """The iterations asked for last are done."""
+        took = time.monotonic() - self._then
+        if took < self._seconds / 2:
+            self._length *= 2
+        elif took > self._seconds * 2:
+            self._length = max(1, self._length // 2)
