@@ -8,6 +8,7 @@ from absl import flags
 import experiments
 from mi203jax.core.config import RunConfig, describe
 from mi203jax.core.errors import UsageError, did_you_mean
+from mi203jax.core.interruption import Interrupted
 from mi203jax.core.trials import expand
 
 USAGE = """\
@@ -50,20 +51,34 @@ def define_flags() -> flags.FlagValues:
 
 
 def main(argv: list[str]) -> int:
-    """Does what the command line says and gives the exit status."""
+    """Does what the command line says and gives the exit status; errors are one line each."""
     try:
-        own, assignments = parse(argv)
-        mode = mode_of(own, assignments)
-        if mode == "help":
-            print(USAGE + "\n" + "\n".join(f"--{n:<18} {own[n].help}" for n in own))
-        elif mode == "list":
-            print("\n".join(f"{n:<24}{experiments.summary(n)}" for n in experiments.names()))
-        elif mode == "describe":
-            print_fields(expand(experiments.get(own.exp).config, assignments)[0])
-        else:
-            return run(own, assignments)
-    except UsageError as error:
-        return complain(error, 2)
+        return obey(argv)
+    except Interrupted as stopped:
+        print(f"{stopped}: saved. Go on with: python launch.py --resume={stopped.folder}", file=sys.stderr)
+        return stopped.exit_code
+    except KeyboardInterrupt:
+        return complain("stopped at once. What was saved before can go on: --resume=DIR", 130)
+    except Exception as error:
+        if "--debug" in argv:
+            raise
+        if isinstance(error, UsageError):
+            return complain(error, 2)
+        return complain(f"{type(error).__name__}: {error} (--debug shows where)", 1)
+
+
+def obey(argv: list[str]) -> int:
+    """Does what the command line says and gives the exit status."""
+    own, assignments = parse(argv)
+    mode = mode_of(own, assignments)
+    if mode == "help":
+        print(USAGE + "\n" + "\n".join(f"--{n:<18} {own[n].help}" for n in own))
+    elif mode == "list":
+        print("\n".join(f"{n:<24}{experiments.summary(n)}" for n in experiments.names()))
+    elif mode == "describe":
+        print_fields(expand(experiments.get(own.exp).config, assignments)[0])
+    else:
+        return run(own, assignments)
     return 0
 
 
@@ -105,6 +120,9 @@ def mode_of(own: flags.FlagValues, assignments: list[str]) -> str:
         raise UsageError(f"--{name} contradicts --{mode}: expected one of them.")
     if assignments and mode not in ("exp", "describe"):
         raise UsageError(f"{assignments[0]} contradicts --{mode}: expected nothing beside it.")
+    for name in ("resume", "out"):
+        if own[name].value == "":
+            raise UsageError(f"--{name}=: expected a folder.")
     if own.checkpoint_every <= 0:
         raise UsageError(f"--checkpoint-every={own.checkpoint_every}: expected seconds in (0, inf).")
     return mode
@@ -128,20 +146,10 @@ def run(own: flags.FlagValues, assignments: list[str]) -> int:
     if own.cache:
         use_compilation_cache()
     options = session.Options(own.checkpoint_every, own.quiet, own.tensorboard, own.debug)
-    try:
-        if own.resume:
-            rows = session.resume(own.resume, experiments.get, options)
-        else:
-            rows = session.begin(own.exp, experiments.get(own.exp), trials, own.out, options)
-    except session.Interrupted as interrupted:
-        print(f"{interrupted}: saved. Go on with: python launch.py --resume={interrupted.folder}", file=sys.stderr)
-        return interrupted.exit_code
-    except Exception as error:
-        if own.debug:
-            raise
-        if isinstance(error, UsageError):
-            return complain(error, 2)
-        return complain(f"{type(error).__name__}: {error} (--debug shows where)", 1)
+    if own.resume:
+        rows = session.resume(own.resume, experiments.get, options)
+    else:
+        rows = session.begin(own.exp, experiments.get(own.exp), trials, own.out, options)
     lost = [r for r in rows if r["status"] != "done"]
     if not any(r["status"] == "failed" for r in lost) and len(lost) < len(rows):
         return 0

@@ -33,6 +33,12 @@ class DQN(QLearning):
                 f"replay_size={self.replay_size}."
             )
 
+        if self.learning_starts >= self.total_steps:
+            raise UsageError(
+                f"learning_starts={self.learning_starts} is not before the end: expected less than "
+                f"total_steps={self.total_steps}."
+            )
+
     @property
     def steps_per_iteration(self) -> int:
         """One step of every environment."""

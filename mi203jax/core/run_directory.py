@@ -18,18 +18,16 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import filelock
 
+from mi203jax import __version__
 from mi203jax.core.config import RunConfig, from_dict, to_dict
 from mi203jax.core.errors import UsageError
 from mi203jax.core.trials import varied_fields
-
-FORMAT = 1
-"""Version of the layout; a folder of another one is not resumed."""
 
 Record = dict[str, Any]
 """A line of `metrics.jsonl`: trial, step, seconds, and metrics by name (None: nothing measured)."""
@@ -93,7 +91,7 @@ class RunDirectory:
         return run
 
     @classmethod
-    def open(cls, path: str, read_experiment) -> "RunDirectory":
+    def open(cls, path: str, read_experiment: Callable[[str], type[RunConfig]]) -> "RunDirectory":
         """The folder of a run that was begun.
 
         Args:
@@ -109,27 +107,33 @@ class RunDirectory:
         if not (where / "config.json").is_file():
             raise UsageError(f"--resume={path}: no run in this folder (config.json is missing).")
         config = _read_json(where / "config.json")
-        if not isinstance(config, dict) or config.get("format") != FORMAT:
-            found = config.get("format") if isinstance(config, dict) else None
-            raise UsageError(
-                f"--resume={path} was written by another version (format {found}): expected format {FORMAT}."
-            )
         try:
+            if config["version"] != __version__:
+                raise UsageError(
+                    f"it was begun by mi203jax {config['version']}, this is {__version__}: go on with that one."
+                )
             kind = read_experiment(config["experiment"])
             trials = [from_dict(kind, config["config"] | changes) for changes in config["trials"]]
+        except UsageError as error:
+            raise UsageError(f"{where / 'config.json'}: {error}") from None
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"{where / 'config.json'} is damaged: {error!r}.") from None
+        try:
             run = cls(where, config["experiment"], trials)
-        except (KeyError, TypeError, UsageError) as error:
-            if "in use" in str(error):
-                raise
-            raise UsageError(f"{where / 'config.json'} is damaged or of another version: {error}") from None
-        run._read_statuses()
+        except OSError as error:
+            raise UsageError(f"--resume={path} cannot be written: {error.strerror or error}.") from None
+        try:
+            run._read_statuses()
+        except UsageError:
+            run.close()
+            raise
         return run
 
     def _write_config(self, provenance: dict[str, Any]) -> None:
         base, varied = to_dict(self.trials[0]), varied_fields(self.trials)
         trials = [{n: v for n, v in to_dict(c).items() if n in varied} for c in self.trials]
-        config = {"format": FORMAT, "experiment": self.experiment, "config": base, "trials": trials}
-        _write(self.path / "provenance.json", json.dumps(provenance, indent=2))
+        config = {"version": __version__, "experiment": self.experiment, "config": base, "trials": trials}
+        self.save_provenance(provenance)
         self.save_statuses()
         _write(self.path / "config.json", json.dumps(config, indent=2))  # last: now it holds a run
 
@@ -148,6 +152,21 @@ class RunDirectory:
     def is_finished(self) -> bool:
         """Whether nothing is left to run."""
         return all(s.is_final for s in self.statuses) and (self.path / "results.csv").exists()
+
+    def provenance(self) -> dict[str, Any]:
+        """What `provenance.json` holds.
+
+        Raises:
+            UsageError: if it is damaged.
+        """
+        found = _read_json(self.path / "provenance.json")
+        if not isinstance(found, dict):
+            raise UsageError(f"{self.path / 'provenance.json'} is damaged.")
+        return found
+
+    def save_provenance(self, provenance: dict[str, Any]) -> None:
+        """Writes where the run came from."""
+        _write(self.path / "provenance.json", json.dumps(provenance, indent=2))
 
     def save_statuses(self) -> None:
         """Writes what became of each trial."""

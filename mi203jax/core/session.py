@@ -82,13 +82,26 @@ def resume(path: str, experiments: Callable[[str], Experiment], options: Options
     directory = RunDirectory.open(path, lambda name: type(experiments(name).config))
     try:
         if directory.is_finished:
-            raise UsageError(f"--resume={path}: this run is finished; its results are in {directory.path / 'results.csv'}.")
+            results_file = directory.path / "results.csv"
+            raise UsageError(f"--resume={path}: this run is finished; its results are in {results_file}.")
         task = experiments(directory.experiment).task()
         session = Session(task, plan(task, directory.trials), directory, options)
+        _note_resume(session)
     except BaseException:
         directory.close()
         raise
     return _run(session)
+
+
+def _note_resume(session: "Session") -> None:
+    """Adds this process to the run's provenance, and says what it changes."""
+    begun, now = session.directory.provenance(), provenance([])
+    session.directory.save_provenance(begun | {"resumed": [*begun.get("resumed", []), now]})
+    versions = [p.get("packages", {}).get("jaxlib") for p in (begun, now)]
+    if versions[0] != versions[1]:
+        session.display.say(
+            f"begun with jaxlib {versions[0]}, going on with {versions[1]}: equal to rounding, not bit for bit"
+        )
 
 
 def _run(session: "Session") -> list[Row]:
@@ -121,6 +134,7 @@ class Session:
         Raises:
             Interrupted: after Ctrl-C or SIGTERM, with everything saved.
         """
+        self.display.say(f"run directory: {self.directory.path}")
         with Interruption() as interruption:
             for number in range(len(self.plans)):
                 if not all(self.directory.statuses[i].is_final for i in self.plans[number].members):

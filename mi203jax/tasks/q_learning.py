@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from mi203jax.configs import QLearning
+from mi203jax.core.errors import UsageError
 from mi203jax.core.task import Figure, Mean, Metrics
 from mi203jax.models import QNetwork
 from mi203jax.rl import Environment, epsilon_greedy, linear_decay, make, play_episodes
@@ -31,8 +32,15 @@ class Keys(NamedTuple):
 
 
 def environment(c: QLearning) -> Environment:
-    """The environment of the configuration."""
-    return make(c.env)
+    """The environment of the configuration.
+
+    Raises:
+        UsageError: if it needs a file that cannot be had, as MNISTBandit-bsuite does offline.
+    """
+    try:
+        return make(c.env)
+    except OSError as error:
+        raise UsageError(f"env={c.env} cannot be made: {error}. Choose another, such as Breakout-MinAtar.") from None
 
 
 def network(c: QLearning) -> QNetwork:

@@ -1,0 +1,25 @@
+"""What all tests share: strict number handling where asked, and nothing written to the user's cache."""
+
+import os
+import tempfile
+
+# Before jax is imported: tests and their subprocesses share compiled programs, in a folder of their own.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="mi203jax-tests-")
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax
+import pytest
+
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@pytest.fixture
+def strict():
+    """No silent promotion of dtypes or ranks: what a researcher's strict settings would refuse."""
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        yield
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(42)

@@ -1,0 +1,246 @@
+"""Whole runs of the toy, from trials to figures."""
+
+import csv
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from mi203jax.core import session
+from mi203jax.core.checkpoint import Checkpoints
+from mi203jax.core.errors import UsageError
+from mi203jax.core.loop import Group
+from mi203jax.core.trials import expand
+from tests.core.toy import EXPERIMENT, Toy, exact_loss, task
+
+QUIET = session.Options(quiet=True)
+
+
+def begin(path, *assignments, seeds=1, experiment=EXPERIMENT, options=QUIET):
+    trials = expand(Toy(), assignments, seeds)
+    return session.begin("toy", experiment, trials, str(path), options)
+
+
+def resume(path, experiment=EXPERIMENT, options=QUIET):
+    return session.resume(str(path), lambda name: experiment, options)
+
+
+def metrics(path):
+    """The lines of metrics.jsonl without the wall time."""
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+def interrupting(at, number=signal.SIGTERM):
+    """The toy, whose process is sent a signal once, in the evaluation after `at` iterations."""
+    sent = []
+
+    def evaluate(c, state, data):
+        def send(t):
+            if t >= at and not sent:
+                sent.append(t)
+                os.kill(os.getpid(), number)
+
+        jax.debug.callback(send, state.t)
+        return task.evaluate(c, state, data)
+
+    return EXPERIMENT._replace(task=lambda: task._replace(evaluate=evaluate))
+
+
+class TestBegin:
+    def test_records_a_line_for_each_trial_and_evaluation(self, tmp_path):
+        begin(tmp_path, "learning_rate=0.1,0.05", seeds=2)
+        lines = metrics(tmp_path)
+        assert [(r["step"], r["trial"]) for r in lines] == [(s, i) for s in (0, 10, 20, 30, 40) for i in range(4)]
+        for r in lines:
+            c = Toy(learning_rate=0.1 if r["trial"] < 2 else 0.05)
+            assert r["eval/loss"] == pytest.approx(exact_loss(c, r["step"]), rel=1e-3)
+        assert "train/never" not in lines[-1]
+        assert "train/loss" not in lines[0]
+
+    def test_results_and_figures(self, tmp_path):
+        rows = begin(tmp_path, "learning_rate=0.05,0.1")
+        assert [r["trial"] for r in rows] == [1, 0]  # best first
+        with open(tmp_path / "results.csv") as file:
+            table = list(csv.DictReader(file))
+        assert [r["learning_rate"] for r in table] == ["0.05", "0.1"]
+        assert [r["status"] for r in table] == ["done", "done"]
+        assert float(table[1]["eval/loss"]) == pytest.approx(exact_loss(Toy(), 40), rel=1e-3)
+        assert float(table[1]["best/eval/loss"]) == float(table[1]["eval/loss"])
+        assert Image.open(tmp_path / "figures" / "learning_curve.png").size[0] > 500
+        assert Image.open(tmp_path / "figures" / "still.gif").format == "GIF"
+
+    def test_static_sweeps_run_group_by_group(self, tmp_path):
+        begin(tmp_path, "dimension=1,3", "learning_rate=0.1,0.05")
+        last = {r["trial"]: r["eval/loss"] for r in metrics(tmp_path)}
+        assert last[0] == pytest.approx(exact_loss(Toy(dimension=1), 40), rel=1e-3)
+        assert last[2] == pytest.approx(exact_loss(Toy(dimension=3), 40), rel=1e-3)
+
+    def test_steps_are_the_configurations_unit(self, tmp_path):
+        begin(tmp_path, "per_iteration=5", "total_steps=100", "eval_every=50")
+        assert [r["step"] for r in metrics(tmp_path)] == [0, 50, 100]
+
+    def test_provenance(self, tmp_path):
+        begin(tmp_path, seeds=2)
+        provenance = json.loads((tmp_path / "provenance.json").read_text())
+        assert provenance["seeds"] == [0, 1]
+        assert provenance["packages"]["jax"] == jax.__version__
+        assert provenance["devices"] == ["cpu: cpu"]
+
+    def test_mistakes_write_nothing(self, tmp_path):
+        with pytest.raises(ValueError, match="the toy is broken"):
+            begin(tmp_path / "run", "fail=true")
+        assert not (tmp_path / "run").exists()
+
+
+class TestDivergence:
+    def test_is_named_and_the_others_go_on(self, tmp_path):
+        rows = begin(tmp_path, "learning_rate=0.1,1e30,0.05")
+        status = {r["trial"]: (r["status"], r["error"]) for r in rows}
+        assert status[0] == status[2] == ("done", "")
+        assert status[1][0] == "diverged"
+        assert status[1][1] == "train/loss not finite by step 10" or "eval/loss" in status[1][1]
+        assert rows[-1]["trial"] == 1
+        lines = metrics(tmp_path)
+        assert max(r["step"] for r in lines if r["trial"] == 1) == 10
+        assert max(r["step"] for r in lines if r["trial"] == 0) == 40
+
+    def test_a_group_without_a_running_trial_ends(self, tmp_path):
+        rows = begin(tmp_path, "learning_rate=1e30", "total_steps=1000000000")
+        assert rows[0]["status"] == "diverged"
+
+    def test_a_failing_group_does_not_stop_the_others(self, tmp_path, monkeypatch):
+        run = Group.run
+
+        def fails(self, *args):
+            if self.config.dimension == 3:
+                raise MemoryError("no room")
+            return run(self, *args)
+
+        monkeypatch.setattr(Group, "run", fails)
+        rows = begin(tmp_path, "dimension=3,1")
+        assert [(r["trial"], r["status"], r["error"]) for r in rows] == [
+            (1, "done", ""), (0, "failed", "MemoryError: no room"),
+        ]  # fmt: skip
+        monkeypatch.undo()
+        assert [r["status"] for r in resume(tmp_path)] == ["done", "done"]
+
+
+class TestResume:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_after_a_signal_to_the_same_bits(self, tmp_path, number):
+        arguments = ("noise=1.0", "learning_rate=0.1,0.2")
+        experiment = interrupting(20, number)
+        with pytest.raises(session.Interrupted) as interrupted:
+            begin(tmp_path / "a", *arguments, seeds=2, experiment=experiment)
+        assert interrupted.value.exit_code == 128 + number
+        assert interrupted.value.folder == tmp_path / "a"
+        assert max(r["step"] for r in metrics(tmp_path / "a")) == 20
+        resume(tmp_path / "a", experiment)
+        begin(tmp_path / "b", *arguments, seeds=2, experiment=experiment)
+        assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+        self.same_checkpoint(tmp_path, experiment.task())
+
+    @staticmethod
+    def same_checkpoint(tmp_path, task):
+        carries = []
+        for name in "ab":
+            group = Group(task, [Toy()] * 4, None)
+            checkpoints = Checkpoints(tmp_path / name / "checkpoints" / "group-0")
+            carries.append(checkpoints.restore(group.abstract()))
+        (step_a, a), (step_b, b) = carries
+        assert step_a == step_b == 40
+        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+            np.testing.assert_array_equal(*(jax.random.key_data(v) if v.dtype.name.startswith("key") else v for v in (x, y)))
+
+    def test_records_after_the_checkpoint_are_cut_and_made_again(self, tmp_path):
+        """Killed long after its last checkpoint: here, its metrics hold what the checkpoint does not."""
+        begin(tmp_path / "b", "noise=1.0")
+        with pytest.raises(session.Interrupted):
+            begin(tmp_path / "a", "noise=1.0", experiment=interrupting(20))
+        with open(tmp_path / "a" / "metrics.jsonl", "a") as file:
+            file.write('{"trial": 0, "step": 30, "seconds": 1.0, "eval/loss": 99.0}\n{"trial": 0, "st')
+        resume(tmp_path / "a", interrupting(10**9))
+        assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+
+    def test_without_a_checkpoint_it_begins_anew(self, tmp_path):
+        begin(tmp_path / "b", "noise=1.0")
+        with pytest.raises(session.Interrupted):
+            begin(tmp_path / "a", "noise=1.0", experiment=interrupting(20))
+        for file in sorted((tmp_path / "a" / "checkpoints").rglob("*"), reverse=True):
+            file.rmdir() if file.is_dir() else file.unlink()
+        resume(tmp_path / "a", interrupting(10**9))
+        assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+
+    def test_finished(self, tmp_path):
+        begin(tmp_path)
+        with pytest.raises(UsageError, match="this run is finished; its results are in"):
+            resume(tmp_path)
+
+    def test_finished_but_for_its_figures(self, tmp_path):
+        """What was trained is not trained again."""
+        begin(tmp_path)
+        lines = metrics(tmp_path)
+        (tmp_path / "results.csv").unlink()
+        assert resume(tmp_path)[0]["status"] == "done"
+        assert metrics(tmp_path) == lines
+
+    def test_a_damaged_checkpoint_is_named(self, tmp_path):
+        with pytest.raises(session.Interrupted):
+            begin(tmp_path, experiment=interrupting(20))
+        for file in (tmp_path / "checkpoints").rglob("*"):
+            if file.is_file() and "ocdbt" in str(file):
+                file.write_bytes(file.read_bytes()[:10])
+        with pytest.raises(UsageError, match=r"checkpoints/group-0/20 is damaged: .*Start the run anew"):
+            resume(tmp_path, interrupting(10**9))
+
+    def test_a_diverged_trial_stays_so(self, tmp_path):
+        with pytest.raises(session.Interrupted):
+            begin(tmp_path / "a", "learning_rate=0.1,1e30", experiment=interrupting(20))
+        resume(tmp_path / "a", interrupting(10**9))
+        begin(tmp_path / "b", "learning_rate=0.1,1e30")
+        assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+        assert (tmp_path / "a" / "status.json").read_text() == (tmp_path / "b" / "status.json").read_text()
+
+    def test_says_so_when_jaxlib_changed(self, tmp_path, capsys):
+        with pytest.raises(session.Interrupted):
+            begin(tmp_path, experiment=interrupting(20))
+        provenance = json.loads((tmp_path / "provenance.json").read_text())
+        provenance["packages"]["jaxlib"] = "0.0.1"
+        (tmp_path / "provenance.json").write_text(json.dumps(provenance))
+        resume(tmp_path, interrupting(10**9), session.Options())
+        assert "begun with jaxlib 0.0.1, going on with" in capsys.readouterr().out
+        assert len(json.loads((tmp_path / "provenance.json").read_text())["resumed"]) == 1
+
+
+def test_checkpoints_by_the_clock(tmp_path, monkeypatch):
+    saved = []
+    save = Checkpoints.save
+    monkeypatch.setattr(Checkpoints, "save", lambda self, *args: (saved.append(args[0]), save(self, *args)))
+    begin(tmp_path, options=session.Options(checkpoint_every=1e-9, quiet=True))
+    assert {0, 10, 20, 30, 40} <= set(saved)
+
+
+def test_tensorboard_events(tmp_path):
+    begin(tmp_path, "learning_rate=0.1,0.2", options=session.Options(quiet=True, tensorboard=True))
+    files = sorted(tmp_path.glob("tensorboard/trial-*/events*"))
+    assert [f.parent.name for f in files] == ["trial-0", "trial-1"]
+    assert all(b"eval/loss" in f.read_bytes() for f in files)
+
+
+def test_what_one_sees(tmp_path, capsys):
+    begin(tmp_path, "learning_rate=0.1,0.2", options=session.Options())
+    out = capsys.readouterr().out
+    assert f"run directory: {tmp_path}" in out
+    assert "step          10   eval/loss 0.0" in out
+    assert "learning_curve.png" in out
+    assert "…" in out  # the range over trials, never their average
+
+
+def test_quiet_prints_the_folder_alone(tmp_path, capsys):
+    begin(tmp_path)
+    assert capsys.readouterr().out == f"{tmp_path}\n"

@@ -1,0 +1,102 @@
+"""gymnax's environments behind our interface."""
+
+import gymnax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mi203jax.configs.q_learning import CONTINUOUS, DISCRETE
+from mi203jax.rl import make, play_episodes
+
+OFFLINE = [n for n in DISCRETE if n != "MNISTBandit-bsuite"]  # that one downloads MNIST
+
+
+def test_the_lists_are_gymnaxs():
+    assert sorted(DISCRETE + CONTINUOUS) == sorted(gymnax.registered_envs)
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_every_discrete_environment(name, key):
+    env = make(name)
+    state, obs = jax.eval_shape(lambda k: env.reset(k, 3), key)
+    assert obs.shape == (3, *env.obs.shape)
+    _, step = jax.eval_shape(env.step, key, state, jax.ShapeDtypeStruct((3,), jnp.int32))
+    assert step.obs.shape == step.final_obs.shape == obs.shape
+    assert step.obs.dtype == obs.dtype == env.obs.dtype
+    assert (step.reward.dtype, step.terminated.dtype, step.truncated.dtype) == (jnp.float32, bool, bool)
+    assert len(env.action_names) == env.num_actions > 1
+    assert env.time_limit > 0
+
+
+def test_continuous_actions_are_refused():
+    with pytest.raises(ValueError, match="continuous"):
+        make("Pendulum-v1")
+
+
+def test_first_made_under_a_trace_leaks_no_tracer(key):
+    make.cache_clear()
+    jax.jit(lambda k: make("Asterix-MinAtar").reset(k, 2)[1])(key)
+    state, _ = make("Asterix-MinAtar").reset(key, 2)
+    make("Asterix-MinAtar").step(key, state, jnp.zeros(2, jnp.int32))
+
+
+def test_steps_are_gymnaxs(key):
+    """Step by step the same as the environment itself, with the same keys and actions."""
+    env, (theirs, params) = make("CartPole-v1"), gymnax.make("CartPole-v1")
+    state, obs = env.reset(key, 2)
+    own = [theirs.reset(k, params) for k in jax.random.split(key, 2)]
+    for t in range(30):
+        step_key, action = jax.random.fold_in(key, t), jnp.array([t % 2, 1])
+        state, step = env.step(step_key, state, action)
+        for i, k in enumerate(jax.random.split(step_key, 2)):
+            obs_i, state_i, reward, terminated, truncated, info = theirs.step(k, own[i][1], action[i], params)
+            own[i] = obs_i, state_i
+            np.testing.assert_allclose(step.obs[i], obs_i, rtol=1e-6)
+            np.testing.assert_allclose(step.final_obs[i], info["final_observation"], rtol=1e-6)
+            assert (step.reward[i], step.terminated[i], step.truncated[i]) == (reward, terminated, truncated)
+
+
+def test_minatar_is_boolean_without_loss(key):
+    env, (theirs, params) = make("Seaquest-MinAtar"), gymnax.make("Seaquest-MinAtar")
+    _, obs = env.reset(key, 2)
+    own, _ = theirs.reset(jax.random.split(key, 2)[0], params)
+    assert obs.dtype == bool
+    np.testing.assert_array_equal(obs[0].astype(jnp.float32), own)
+
+
+def test_a_time_limit_is_no_termination(key):
+    """A car that never pushes stays in the valley until its time is up."""
+    env = make("MountainCar-v0")
+    state, _ = env.reset(key, 2)
+    step_fn = jax.jit(env.step)
+    for t in range(env.time_limit):
+        state, step = step_fn(jax.random.fold_in(key, t), state, jnp.ones(2, jnp.int32))
+    assert step.truncated.all()
+    assert not step.terminated.any()
+    assert step.done.all()
+    assert (step.obs != step.final_obs).any()
+
+
+class TestPlayEpisodes:
+    def test_returns_and_lengths(self, key):
+        """Catch pays ±1 at the bottom of its ten rows, nothing before."""
+        env = make("Catch-bsuite")
+        returns, lengths = play_episodes(env, lambda key, obs: jnp.ones(len(obs), jnp.int32), key, 50)
+        assert set(np.unique(returns)) == {-1.0, 1.0}
+        assert (lengths == 9).all()
+
+    def test_only_the_first_episode_counts(self, key):
+        env = make("CartPole-v1")
+        returns, lengths = play_episodes(env, lambda key, obs: jnp.zeros(len(obs), jnp.int32), key, 20)
+        np.testing.assert_array_equal(returns, lengths)
+        assert 8 <= lengths.min() < lengths.max() <= 11  # always left: the pole falls at once
+
+    def test_a_clever_policy_catches(self, key):
+        def follow(key, obs):
+            ball = obs[:, :-1].any(1).argmax(-1)
+            paddle = obs[:, -1].argmax(-1)
+            return (jnp.sign(ball - paddle) + 1).astype(jnp.int32)
+
+        returns, _ = play_episodes(make("Catch-bsuite"), follow, key, 50)
+        assert (returns == 1.0).all()

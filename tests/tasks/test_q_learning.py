@@ -1,0 +1,246 @@
+"""What DQN and PQN have in common, on both: the properties that a sweep relies on, and learning."""
+
+import dataclasses
+import functools
+
+import gymnax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gymnax.environments.classic_control import mountain_car
+
+from mi203jax import train
+from mi203jax.configs import DQN, PQN
+from mi203jax.configs.q_learning import DISCRETE
+from mi203jax.core.errors import UsageError
+from mi203jax.core.loop import Group, trial
+from mi203jax.tasks import dqn, pqn
+from mi203jax.tasks.q_learning import epsilon, figures, init_network, network, play_step, start_playing
+
+SMALL_DQN = DQN(
+    env="Catch-bsuite", num_envs=8, replay_size=512, learning_starts=64, batch_size=16, total_steps=640, eval_every=320,
+    hidden=(16,), channels=4, eval_episodes=4, target_period=4, play_frames=20,
+)  # fmt: skip
+SMALL_PQN = PQN(
+    env="Catch-bsuite", num_envs=8, num_steps=8, minibatches=2, total_steps=640, eval_every=320, hidden=(16,), channels=4,
+    eval_episodes=4, play_frames=20,
+)  # fmt: skip
+BOTH = pytest.mark.parametrize(("task", "config"), [(dqn.task, SMALL_DQN), (pqn.task, SMALL_PQN)], ids=["dqn", "pqn"])
+
+
+@functools.cache
+def last(task, *configs):
+    """The last progress of a group, on the host."""
+    for progress in Group(task, configs, None).run(lambda: 1000):
+        pass
+    return jax.device_get(progress)
+
+
+def seeds(config, n):
+    return [dataclasses.replace(config, seed=s) for s in range(n)]
+
+
+@BOTH
+class TestTrials:
+    @pytest.mark.parametrize("n", [1, 8, 32])
+    def test_equal_their_solo_runs(self, task, config, n):
+        """Over the first updates, to rounding: later one flipped action parts two runs."""
+        configs = [dataclasses.replace(c, learning_rate=1e-4 * (1 + c.seed)) for c in seeds(config, n)]
+        together = last(task, *configs)
+        for i in sorted({0, n // 2, n - 1}):
+            alone = last(task, configs[i])
+            jax.tree.map(
+                lambda a, b, i=i: np.testing.assert_allclose(a[i], b[0], atol=2e-4),
+                together.carry.state.params,
+                alone.carry.state.params,
+            )
+            np.testing.assert_allclose(together.evaluation["train/return"][i], alone.evaluation["train/return"][0], rtol=1e-5)
+
+    def test_of_two_seeds_differ_in_initialisation_and_in_data(self, task, config):
+        group = Group(task, seeds(config, 2), None)
+        first = jax.device_get(next(iter(group.run(lambda: 1))).carry.state)
+        kernels = [x for x in jax.tree.leaves(first.params) if x[0].ndim > 1]
+        assert all((x[0] != x[1]).any() for x in kernels)
+        assert (first.player.obs[0] != first.player.obs[1]).any()
+        assert (jax.random.key_data(first.keys.run[0]) != jax.random.key_data(first.keys.run[1])).any()
+
+    def test_the_same_seed_gives_the_same_bits(self, task, config):
+        a, b = (last.__wrapped__(task, config) for _ in range(2))
+        jax.tree.map(np.testing.assert_array_equal, a.carry.state.params, b.carry.state.params)
+
+    def test_a_diverging_one_leaves_the_others_alone(self, task, config):
+        bad = dataclasses.replace(config, learning_rate=1e38, max_grad_norm=1e38)
+        with_bad, without = last(task, config, bad), last(task, config, dataclasses.replace(config, seed=9))
+        assert with_bad.finite["train/loss"].tolist() == [True, False]
+        jax.tree.map(
+            lambda a, b: np.testing.assert_array_equal(a[0], b[0]), with_bad.carry.state.params, without.carry.state.params
+        )
+
+
+@BOTH
+@pytest.mark.parametrize("env", [n for n in DISCRETE if n != "MNISTBandit-bsuite"])
+def test_every_environment(task, config, env):
+    steps = 4 if isinstance(config, PQN) else 0
+    c = dataclasses.replace(config, env=env, **({"num_steps": steps} if steps else {}))
+    Group(task, [c], None).abstract()
+    state = jax.eval_shape(lambda k: task.init(c, None, k), jax.random.key(0))
+    assert jax.eval_shape(lambda s: task.evaluate(c, s, None), state)["return"].shape == ()
+
+
+@BOTH
+def test_evaluation_does_not_touch_training(task, config):
+    """Nor the other way: what is played is decided by a key of its own."""
+    often, seldom = (last(task, dataclasses.replace(config, eval_every=e)) for e in (64, 640))
+    jax.tree.map(np.testing.assert_array_equal, often.carry.state.params, seldom.carry.state.params)
+
+
+def test_the_players_return_is_what_the_environment_paid(key):
+    """CartPole pays 1 a step, so that an episode's return is its length."""
+    c = dataclasses.replace(SMALL_DQN, env="CartPole-v1", num_envs=16)
+    params, player = init_network(c, key), start_playing(c, key)
+
+    def play(player, key):
+        player, played = play_step(c, params, player, 1.0, key)
+        return player, (played.finished, (played.transition.terminated | played.truncated))
+
+    _, (finished, done) = jax.lax.scan(play, player, jax.random.split(key, 200))
+    lengths = []
+    for column in np.asarray(done).T:
+        ends = np.flatnonzero(column)
+        lengths += np.diff([-1, *ends]).tolist()
+    assert finished.count.sum() == len(lengths) > 50
+    assert finished.total.sum() == sum(lengths)
+
+
+def test_epsilon_falls_over_the_run():
+    c = DQN(total_steps=6400, num_envs=64, exploration_fraction=0.5, epsilon_start=1.0, epsilon_end=0.1)
+    np.testing.assert_allclose([epsilon(c, t) for t in (0, 25, 50, 99)], [1.0, 0.55, 0.1, 0.1], rtol=1e-6)
+
+
+def test_an_environment_that_cannot_be_had(monkeypatch):
+    def offline(name):
+        raise OSError("no network")
+
+    monkeypatch.setattr("mi203jax.tasks.q_learning.make", offline)
+    with pytest.raises(UsageError, match="env=MNISTBandit-bsuite cannot be made: no network. Choose another"):
+        Group(dqn.task, [DQN(env="MNISTBandit-bsuite")], None).abstract()
+
+
+def test_figures_show_the_agent(key):
+    state = jax.jit(lambda k: dqn.task.init(SMALL_DQN, None, k))(key)
+    play = figures(SMALL_DQN, state, None)["play"]
+    assert len(play.frames) == SMALL_DQN.play_frames
+    assert all(f.dtype == np.uint8 and f.shape == play.frames[0].shape for f in play.frames)
+    assert any((f != play.frames[0]).any() for f in play.frames)
+
+
+class TestDQN:
+    def test_the_target_network_is_copied_when_its_time_comes(self, key):
+        """Every 4 gradient steps at 2 a call: after each second call, and never between."""
+        c = dataclasses.replace(SMALL_DQN, learning_starts=0, target_period=4, gradient_steps=2)
+        state, step = dqn.init(c, None, key), jax.jit(dqn.step)
+        copied = []
+        for t in range(8):
+            before = state.learner.target
+            state, _ = step(c, state, None, jnp.int32(t))
+            equal = [
+                jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), state.learner.target, other))
+                for other in (state.params, before)
+            ]
+            assert equal[0] != equal[1]  # the newest parameters, or the old target
+            copied.append(bool(equal[0]))
+        assert copied == [False, True] * 4
+
+    def test_nothing_is_learnt_before_its_start(self, key):
+        c = dataclasses.replace(SMALL_DQN, learning_starts=33)
+        state, step = dqn.init(c, None, key), jax.jit(dqn.step)
+        changed = []
+        for t in range(6):
+            before = state.params
+            state, metrics = step(c, state, None, jnp.int32(t))
+            changed.append(not jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), before, state.params)))
+            assert changed[-1] == (metrics["loss"].count > 0)
+        assert changed == [False] * 4 + [True] * 2  # from step 40 on, the first with 33 transitions
+
+    def test_the_replay_holds_what_was_played(self, key):
+        c = dataclasses.replace(SMALL_DQN, env="CartPole-v1", replay_size=100, learning_starts=10**6)
+        state, step = dqn.init(c, None, key), jax.jit(dqn.step)
+        assert len(state.replay.reward) == c.replay_capacity == 96
+        seen = []
+        for t in range(20):
+            obs = state.player.obs
+            state, _ = step(c, state, None, jnp.int32(t))
+            seen.append(np.asarray(obs))
+        np.testing.assert_array_equal(np.sort(state.replay.obs, 0), np.sort(np.concatenate(seen[-12:]), 0))
+        assert (state.replay.obs != state.replay.next_obs).any(-1).all()
+
+    @pytest.mark.parametrize("kind", ["squared", "huber"])
+    def test_loss_by_hand(self, key, kind):
+        c = dataclasses.replace(SMALL_DQN, env="CartPole-v1", loss=kind, huber_delta=0.5, gamma=0.9)
+        params, target = (init_network(c, k) for k in jax.random.split(key))
+        obs, next_obs = jax.random.normal(key, (2, 3, 4))
+        batch = dqn.Transition(obs, jnp.array([0, 1, 1]), jnp.array([1.0, 5.0, -1.0]), jnp.array([False, True, False]), next_obs)
+        q, online, older = (np.asarray(network(c).apply(p, x)) for p, x in ((params, obs), (params, next_obs), (target, next_obs)))
+        total = 0.0
+        for i in range(3):
+            future = 0.0 if batch.terminated[i] else 0.9 * older[i, online[i].argmax()]
+            error = abs(q[i, batch.action[i]] - (float(batch.reward[i]) + future))
+            huber = 0.5 * error**2 if error < 0.5 else 0.5 * (error - 0.25)
+            total += error**2 if kind == "squared" else huber
+        np.testing.assert_allclose(dqn.loss(c, params, target, batch), total / 3, rtol=1e-5)
+
+
+class TestPQN:
+    def test_a_phase_longer_than_an_episode_is_refused(self):
+        with pytest.raises(UsageError, match="num_steps=32 is longer than the episodes of env=DeepSea-bsuite: expected at most"):
+            Group(pqn.task, [PQN(env="DeepSea-bsuite")], None).abstract()
+
+    def test_targets_bootstrap_at_the_time_limit_alone(self, key):
+        """MountainCar is cut after 200 steps: after 50 of the second phase of 150, everywhere."""
+        c = dataclasses.replace(SMALL_PQN, env="MountainCar-v0", num_steps=150, minibatches=1, lambda_=0.0)
+        state = pqn.init(c, None, key)
+        collect = jax.jit(pqn.collect)
+        player, _, _ = collect(c, state, 1.0, jax.random.key(1))
+        _, phase, finished = collect(c, state._replace(player=player), 1.0, jax.random.key(2))
+        assert finished.count == c.num_envs
+        obs, action, target = (np.asarray(x).reshape(150, c.num_envs, *x.shape[1:]) for x in phase)
+
+        def value(obs):
+            return np.asarray(network(c).apply(state.params, obs)).max(-1)
+
+        for t in [*range(49), *range(50, 149)]:
+            np.testing.assert_allclose(target[t], -1 + c.gamma * value(obs[t + 1]), rtol=1e-4)
+        env, params = gymnax.make("MountainCar-v0")
+        for i in range(c.num_envs):  # the game is deterministic: where did this car go at the cut?
+            before = mountain_car.EnvState(time=0, position=obs[49, i, 0], velocity=obs[49, i, 1])
+            true_next, *_ = env.step_env(key, before, action[49, i], params)
+            np.testing.assert_allclose(target[49, i], -1 + c.gamma * value(true_next[None])[0], rtol=1e-4)
+        assert (np.abs(target[49] - (-1 + c.gamma * value(obs[50]))) > 1e-4).all()  # not the next episode's start
+
+
+@pytest.mark.parametrize(
+    ("task", "config"),
+    [
+        (dqn.task, DQN(env="Catch-bsuite", num_envs=16, total_steps=24_000, hidden=(64,), replay_size=8_000,
+                       learning_starts=500, learning_rate=1e-3, eval_every=24_000, exploration_fraction=0.5)),
+        (pqn.task, PQN(env="Catch-bsuite", num_envs=32, num_steps=16, total_steps=64_000, hidden=(64,), minibatches=8,
+                       epochs=4, learning_rate=1e-3, eval_every=64_000)),
+    ],
+    ids=["dqn", "pqn"],
+)  # fmt: skip
+def test_learns_catch_with_every_seed(task, config):
+    """±1 an episode, −0.6 at random. 32 trials together, since sweeps must learn as single runs do."""
+    returns = last(task, *seeds(config, 32)).evaluation["eval/return"]
+    assert np.mean(returns) > 0.9
+    assert np.mean(returns > 0.7) > 0.9
+
+
+def test_dqn_learns_cartpole():
+    """500 is the most; a random agent gets about 20."""
+    config = DQN(
+        env="CartPole-v1", num_envs=16, total_steps=96_000, hidden=(64, 64), learning_rate=5e-4, loss="huber",
+        layer_norm=True, target_period=100, gradient_steps=1, eval_every=96_000,
+    )  # fmt: skip
+    returns = last(dqn.task, *seeds(config, 8)).evaluation["eval/return"]
+    assert np.mean(returns) > 195

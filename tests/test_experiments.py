@@ -1,0 +1,47 @@
+"""Every registered experiment."""
+
+import importlib
+import json
+
+import pytest
+
+import experiments
+from mi203jax.core.config import RunConfig, describe, from_dict, to_dict
+from mi203jax.core.errors import UsageError
+from mi203jax.core.task import Task
+
+ALL = pytest.mark.parametrize("name", experiments.names())
+
+
+@ALL
+def test_is_described(name):
+    assert experiments.summary(name) == importlib.import_module(f"experiments.{name}").__doc__.splitlines()[0]
+    assert 20 < len(experiments.summary(name)) < 120
+    assert f"--exp={name}" in importlib.import_module(f"experiments.{name}").__doc__
+
+
+@ALL
+def test_has_a_configuration_and_a_task(name):
+    experiment = experiments.get(name)
+    assert isinstance(experiment.config, RunConfig)
+    task = experiment.task()
+    assert isinstance(task, Task)
+    assert task.objective.startswith("eval/")
+    assert task.best in ("max", "min")
+
+
+@ALL
+def test_configuration_survives_json(name):
+    config = experiments.get(name).config
+    assert from_dict(type(config), json.loads(json.dumps(to_dict(config)))) == config
+
+
+@ALL
+def test_every_field_is_documented(name):
+    for row in describe(experiments.get(name).config):
+        assert 5 < len(row["meaning"]) < 90, row
+
+
+def test_an_unknown_one():
+    with pytest.raises(UsageError, match="Unknown experiment 'dqnn'. Did you mean 'dqn'?"):
+        experiments.get("dqnn")

@@ -1,0 +1,261 @@
+"""The command line, as a user types it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import experiments
+import launch
+from mi203jax.core.errors import UsageError
+from tests.core.toy import EXPERIMENT
+
+ROOT = Path(__file__).parent.parent
+SMALL = (
+    "env=Catch-bsuite num_envs=8 replay_size=512 learning_starts=64 batch_size=16 hidden=(16,) eval_episodes=4 "
+    "play_frames=10"
+).split()
+
+
+def run(*arguments, cwd=ROOT, check=None):
+    """launch.py in a process of its own."""
+    command = [sys.executable, str(ROOT / "launch.py"), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, timeout=300)
+    if check is not None:
+        assert done.returncode == check, done.stderr
+    return done
+
+
+def main(*arguments):
+    """launch.py in this process."""
+    return launch.main(["launch.py", *map(str, arguments)])
+
+
+class TestWithoutJax:
+    """What is answered at once."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "status"),
+        [
+            (["--list"], 0),
+            (["--help"], 0),
+            (["--exp=dqn", "--describe"], 0),
+            (["--exp=dqm"], 2),
+            (["--exp=dqn", "gamma=1.5"], 2),
+            (["--exp=dqn", "env=Breakout"], 2),
+            (["--exp=dqn", "--sedes=3"], 2),
+        ],
+    )
+    def test_does_not_import_jax(self, arguments, status):
+        code = (
+            "import sys, launch; status = launch.main(['launch.py', *sys.argv[1:]]); "
+            f"assert status == {status}, status; assert 'jax' not in sys.modules"
+        )
+        done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def test_list_has_a_line_for_each_experiment(self, capsys):
+        assert main("--list") == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines] == experiments.names()
+        assert all(len(line.split()) > 4 for line in lines)
+
+    def test_describe_shows_the_values_that_would_run(self, capsys):
+        assert main("--exp=dqn", "--describe", "gamma=0.5") == 0
+        out = capsys.readouterr().out
+        assert re.search(r"gamma +0\.5 +float in \[0, 1\] +together +discount γ", out)
+
+
+BAD = [
+    (["--exp=dqm"], "Unknown experiment 'dqm'. Did you mean 'dqn'?"),
+    ([], "Nothing to do: expected --exp=NAME."),
+    (["--sedes=3", "--exp=dqn"], "Unknown flag --sedes. Did you mean 'seeds'?"),
+    (["--exp=dqn", "--seeds=many"], "flag --seeds=many"),
+    (["--exp=dqn", "--seeds=0"], "--seeds=0: expected"),
+    (["--exp=dqn", "--seed=-1"], "seed=-1: expected a whole number in [0, 2147483647]"),
+    (["--exp=dqn", "--seed=1", "seed=2"], "--seed=1 contradicts the field seed"),
+    (["--exp=dqn", "learning_rte=1"], "Unknown field 'learning_rte'. Did you mean 'learning_rate'?"),
+    (["--exp=dqn", "learning_rate"], "'learning_rate' has no value"),
+    (["--exp=dqn", "learning_rate=fast"], "learning_rate=fast: expected a finite number in (0, inf)"),
+    (["--exp=dqn", "learning_rate=inf"], "learning_rate=inf: expected a finite number"),
+    (["--exp=dqn", "gamma=1.5"], "gamma=1.5: expected a finite number in [0, 1]"),
+    (["--exp=dqn", "num_envs=0"], "num_envs=0: expected a whole number in [1, inf)"),
+    (["--exp=dqn", "batch_size=200_000"], "batch_size=200000 is larger than the replay: expected at most replay_size=100000"),
+    (["--exp=dqn", "num_envs=200_000"], "num_envs=200000 is larger than the replay"),
+    (["--exp=dqn", "learning_starts=1e9"], "learning_starts=1000000000 is not before the end"),
+    (["--exp=dqn", "env=Breakout"], "Unknown env=Breakout. Did you mean 'Breakout-MinAtar'?"),
+    (["--exp=dqn", "env=Pendulum-v1"], "env=Pendulum-v1 has continuous actions"),
+    (["--exp=dqn", "loss=l2"], "loss=l2: expected one of squared, huber"),
+    (["--exp=pqn", "minibatches=3"], "minibatches=3 does not divide num_envs * num_steps = 4096"),
+    (["--exp=pqn", "env=DeepSea-bsuite"], "num_steps=32 is longer than the episodes"),
+    (["--exp=dqn", "--checkpoint-every=0"], "--checkpoint-every=0.0: expected seconds in (0, inf)"),
+    (["--exp=dqn", "--resume=somewhere"], "--exp contradicts --resume"),
+    (["--exp=dqn", "--list"], "--exp contradicts --list"),
+    (["--describe"], "--describe needs an experiment"),
+    (["--exp=dqn", "--describe", "--out=x"], "--out contradicts --describe"),
+    (["--list", "gamma=1"], "gamma=1 contradicts --list"),
+    (["--resume=nowhere"], "--resume=nowhere: there is no such folder"),
+    (["--resume=."], "--resume=.: no run in this folder"),
+    (["--resume="], "--resume=: expected a folder"),
+    (["--exp="], "Unknown experiment ''"),
+    (["--exp=dqn", "--out="], "--out=: expected a folder"),
+    (["--exp=dqn", "--out=/proc/run"], "--out=/proc/run cannot be written"),
+    (["--exp=dqn", "-x"], "Unknown flag"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(a) or "nothing" for a, _ in BAD])
+def test_bad_input(arguments, message, tmp_path, monkeypatch, capsys):
+    """One line on stderr, exit 2, nothing written."""
+    monkeypatch.chdir(tmp_path)
+    assert main(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"launch.py: {message}")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tensorboard_without_its_package(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    assert main("--exp=dqn", "--tensorboard") == 2
+    assert "pip install 'mi203jax[tensorboard]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestRuns:
+    @pytest.fixture(autouse=True)
+    def toy(self, monkeypatch, tmp_path):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(experiments, "get", lambda name: EXPERIMENT)
+
+    def test_in_a_folder_of_its_own(self, tmp_path, capsys):
+        assert main("--exp=toy", "--quiet") == 0
+        folder = Path(capsys.readouterr().out.strip())
+        assert folder.parent == Path("runs/toy")
+        assert (tmp_path / folder / "results.csv").exists()
+
+    def test_flags_may_follow_fields(self, tmp_path):
+        assert main("--exp=toy", "learning_rate=0.1,0.2", "--seeds=2", "--seed=5", "--out=here", "--quiet") == 0
+        config = json.loads((tmp_path / "here" / "config.json").read_text())
+        assert [t["seed"] for t in config["trials"]] == [5, 6, 5, 6]
+
+    def test_every_trial_diverged(self, capsys):
+        assert main("--exp=toy", "learning_rate=1e30", "--out=x", "--quiet") == 1
+        assert capsys.readouterr().err.startswith("launch.py: trial 0 diverged: ")
+
+    def test_some_trials_diverged(self, capsys):
+        assert main("--exp=toy", "learning_rate=1e30,0.1", "--out=x") == 0
+        out, err = capsys.readouterr()
+        assert err == ""
+        assert "diverged" in out
+
+    def test_an_error_of_the_task_is_one_line(self, capsys):
+        assert main("--exp=toy", "fail=true") == 1
+        assert capsys.readouterr().err == "launch.py: ValueError: the toy is broken (--debug shows where)\n"
+        with pytest.raises(ValueError, match="the toy is broken"):
+            main("--exp=toy", "fail=true", "--debug")
+
+    def test_debug_shows_where_a_mistake_was_found(self):
+        with pytest.raises(UsageError):
+            main("--exp=toy", "dimension=0", "--debug")
+
+    def test_figures_that_fail_leave_the_results(self, tmp_path, capsys):
+        assert main("--exp=toy", "fail_late=true", "--out=x") == 1
+        assert "no paint left" in capsys.readouterr().err
+        assert main("--resume=x") == 1  # the training is not repeated
+
+    def test_resume_of_a_finished_run(self, capsys):
+        assert main("--exp=toy", "--out=x", "--quiet") == 0
+        assert main("--resume=x") == 2
+        assert "this run is finished" in capsys.readouterr().err
+
+
+def without_time(folder):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+def final_state(folder):
+    """Every array of the last checkpoint."""
+    import jax
+    import orbax.checkpoint as ocp
+
+    (step,) = (p for p in (folder / "checkpoints" / "group-0").iterdir() if p.name.isdigit())
+    tree = ocp.StandardCheckpointer().restore((step / "default").absolute())
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {
+        jax.tree_util.keystr(p): np.asarray(jax.random.key_data(x) if jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key) else x)
+        for p, x in leaves
+    }
+
+
+def wait_until(condition, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+SWEEP = ("--exp=dqn", *SMALL, "learning_rate=1e-3,1e-4", "--seeds=2", "total_steps=160_000", "eval_every=8_000")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The folder of a sweep that nobody interrupted."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run(*SWEEP, f"--out={folder}", check=0)
+    return folder
+
+
+class TestInterrupted:
+    @pytest.mark.parametrize("kills", [1, 3])
+    def test_kill_9_and_resume_gives_the_same_bits(self, undisturbed, tmp_path, kills):
+        folder = tmp_path / "killed"
+        start = [sys.executable, str(ROOT / "launch.py"), "--checkpoint-every=0.3"]
+        command = [*start, *SWEEP, f"--out={folder}"]
+        for k in range(kills):
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            # 20 evaluations of 4 trials: killed after some more of them than the time before.
+            lines = 4 * (1 + 19 * (k + 1) // (kills + 1))
+            metrics = folder / "metrics.jsonl"
+            wait_until(lambda: metrics.exists() and metrics.read_text().count("\n") >= lines, process)  # noqa: B023
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            assert not (folder / "results.csv").exists()
+            command = [*start, f"--resume={folder}"]
+        run(f"--resume={folder}", check=0)
+        assert without_time(folder) == without_time(undisturbed)
+        killed, whole = final_state(folder), final_state(undisturbed)
+        assert killed.keys() == whole.keys()
+        for name, value in whole.items():
+            np.testing.assert_array_equal(killed[name], value, err_msg=name)
+
+    @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_signals_save_and_say_how_to_go_on(self, tmp_path, number, status):
+        folder = tmp_path / "run"
+        command = [sys.executable, str(ROOT / "launch.py"), *SWEEP, f"--out={folder}"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wait_until(lambda: (folder / "metrics.jsonl").exists(), process)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == status
+        assert err == f"{signal.Signals(number).name}: saved. Go on with: python launch.py --resume={folder}\n"
+        assert list((folder / "checkpoints" / "group-0").iterdir())
+        second = subprocess.Popen([sys.executable, str(ROOT / "launch.py"), f"--resume={folder}"], stdout=subprocess.DEVNULL)
+        lines = len(without_time(folder))
+        wait_until(lambda: len(without_time(folder)) > lines, second)
+        refused = run(f"--resume={folder}")
+        assert refused.returncode == 2
+        assert "is in use by another process" in refused.stderr
+        os.kill(second.pid, signal.SIGKILL)
+        second.wait()
