@@ -159,8 +159,9 @@ def run(own: flags.FlagValues, assignments: list[str]) -> int:
 def print_fields(config: RunConfig) -> None:
     """A line a field."""
     rows = describe(config)
-    width = {column: max(len(r[column]) for r in [*rows, dict.fromkeys(rows[0], column)]) for column in rows[0]}
-    for row in [{column: column for column in rows[0]}, *rows]:
+    rows.insert(0, {column: column for column in rows[0]})
+    width = {column: max(len(r[column]) for r in rows) for column in rows[0]}
+    for row in rows:
         print("  ".join(row[c].ljust(width[c]) for c in row).rstrip())
     print("\ntogether: values of a sweep share one compiled program; apart: each has its own.")
 

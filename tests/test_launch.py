@@ -58,7 +58,9 @@ class TestWithoutJax:
             "import sys, launch; status = launch.main(['launch.py', *sys.argv[1:]]); "
             f"assert status == {status}, status; assert 'jax' not in sys.modules"
         )
-        done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
 
     def test_list_has_a_line_for_each_experiment(self, capsys):
@@ -87,7 +89,10 @@ BAD = [
     (["--exp=dqn", "learning_rate=inf"], "learning_rate=inf: expected a finite number"),
     (["--exp=dqn", "gamma=1.5"], "gamma=1.5: expected a finite number in [0, 1]"),
     (["--exp=dqn", "num_envs=0"], "num_envs=0: expected a whole number in [1, inf)"),
-    (["--exp=dqn", "batch_size=200_000"], "batch_size=200000 is larger than the replay: expected at most replay_size=100000"),
+    (
+        ["--exp=dqn", "batch_size=200_000"],
+        "batch_size=200000 is larger than the replay: expected at most replay_size=100000",
+    ),
     (["--exp=dqn", "num_envs=200_000"], "num_envs=200000 is larger than the replay"),
     (["--exp=dqn", "learning_starts=1e9"], "learning_starts=1000000000 is not before the end"),
     (["--exp=dqn", "env=Breakout"], "Unknown env=Breakout. Did you mean 'Breakout-MinAtar'?"),
@@ -144,7 +149,9 @@ class TestRuns:
         assert (tmp_path / folder / "results.csv").exists()
 
     def test_flags_may_follow_fields(self, tmp_path):
-        assert main("--exp=toy", "learning_rate=0.1,0.2", "--seeds=2", "--seed=5", "--out=here", "--quiet") == 0
+        assert (
+            main("--exp=toy", "learning_rate=0.1,0.2", "--seeds=2", "--seed=5", "--out=here", "--quiet") == 0
+        )
         config = json.loads((tmp_path / "here" / "config.json").read_text())
         assert [t["seed"] for t in config["trials"]] == [5, 6, 5, 6]
 
@@ -193,7 +200,9 @@ def final_state(folder):
     tree = ocp.StandardCheckpointer().restore((step / "default").absolute())
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {
-        jax.tree_util.keystr(p): np.asarray(jax.random.key_data(x) if jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key) else x)
+        jax.tree_util.keystr(p): np.asarray(
+            jax.random.key_data(x) if jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+        )
         for p, x in leaves
     }
 
@@ -206,7 +215,14 @@ def wait_until(condition, process, seconds=120):
         time.sleep(0.02)
 
 
-SWEEP = ("--exp=dqn", *SMALL, "learning_rate=1e-3,1e-4", "--seeds=2", "total_steps=160_000", "eval_every=8_000")
+SWEEP = (
+    "--exp=dqn",
+    *SMALL,
+    "learning_rate=1e-3,1e-4",
+    "--seeds=2",
+    "total_steps=160_000",
+    "eval_every=8_000",
+)
 
 
 @pytest.fixture(scope="module")
@@ -245,13 +261,17 @@ class TestInterrupted:
         folder = tmp_path / "run"
         command = [sys.executable, str(ROOT / "launch.py"), *SWEEP, f"--out={folder}"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        wait_until(lambda: (folder / "metrics.jsonl").exists(), process)
+        wait_until((folder / "metrics.jsonl").exists, process)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
         assert process.returncode == status
-        assert err == f"{signal.Signals(number).name}: saved. Go on with: python launch.py --resume={folder}\n"
+        assert (
+            err == f"{signal.Signals(number).name}: saved. Go on with: python launch.py --resume={folder}\n"
+        )
         assert list((folder / "checkpoints" / "group-0").iterdir())
-        second = subprocess.Popen([sys.executable, str(ROOT / "launch.py"), f"--resume={folder}"], stdout=subprocess.DEVNULL)
+        second = subprocess.Popen(
+            [sys.executable, str(ROOT / "launch.py"), f"--resume={folder}"], stdout=subprocess.DEVNULL
+        )
         lines = len(without_time(folder))
         wait_until(lambda: len(without_time(folder)) > lines, second)
         refused = run(f"--resume={folder}")

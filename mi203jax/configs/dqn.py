@@ -21,6 +21,7 @@ class DQN(QLearning):
     huber_delta: float = traced(1.0, "TD error at which the Huber loss becomes linear", "(0, inf)")
 
     def check(self) -> None:
+        """Fields that must fit each other."""
         super().check()
         if self.batch_size > self.replay_size:
             raise UsageError(

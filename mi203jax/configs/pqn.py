@@ -20,6 +20,7 @@ class PQN(QLearning):
     layer_norm: bool = static(True, "normalise each layer before its relu (what replaces the target)")
 
     def check(self) -> None:
+        """Fields that must fit each other."""
         super().check()
         if (self.num_envs * self.num_steps) % self.minibatches:
             raise UsageError(

@@ -64,6 +64,7 @@ class QLearning(RunConfig):
     play_frames: int = static(300, "frames of the GIF of the trained agent", "[1, 5000]")
 
     def check(self) -> None:
+        """Fields that must fit each other."""
         super().check()
         # An environment that the user registered with gymnax counts too.
         gymnax = sys.modules.get("gymnax")

@@ -1,0 +1,1 @@
+"""Configurations, tasks, the loop and what surrounds it; knows no task by name."""

@@ -13,8 +13,8 @@ class Checkpoints:
     """The checkpoints of one group; the newest complete one counts."""
 
     def __init__(self, folder: Path):
-        from absl import logging
         import orbax.checkpoint as ocp  # 0.8 s: not before there is something to save or to read
+        from absl import logging
 
         logging.set_verbosity(logging.ERROR)
         self.folder = folder.absolute()

@@ -45,7 +45,7 @@ def static(default: T, doc: str, interval: str = "") -> T:
 
 def _field(default: T, doc: str, interval: str, is_static: bool) -> T:
     metadata = {"doc": doc, "interval": Interval.parse(interval), "static": is_static}
-    return dataclasses.field(default=default, metadata=metadata)  # type: ignore[return-value]
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 class Interval(typing.NamedTuple):
@@ -75,7 +75,7 @@ class Interval(typing.NamedTuple):
 # ---- configurations ----
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(traced, static))
+@dataclass_transform(frozen_default=True)
 def config(cls: type[T]) -> type[T]:
     """Makes a class of `traced` and `static` fields a frozen dataclass and a pytree.
 
@@ -125,7 +125,7 @@ def register_pytrees() -> None:
 
 
 def _rebuild(cls: type, items: list[tuple[str, Any]]) -> Any:
-    new = object.__new__(cls)
+    new: Any = object.__new__(cls)
     for name, value in items:
         object.__setattr__(new, name, value)
     return new
@@ -309,9 +309,10 @@ def describe(c: RunConfig) -> list[dict[str, str]]:
     rows = []
     for f in dataclasses.fields(c):
         interval = f.metadata["interval"]
-        kind = _short_name(type_of(type(c), f.name)) + (f" in {interval.text}" if interval else "")
-        value, swept = format_value(getattr(c, f.name)), "apart" if is_static(f) else "together"
-        rows.append({"field": f.name, "value": value, "takes": kind, "swept": swept, "meaning": f.metadata["doc"]})
+        row = {"field": f.name, "value": format_value(getattr(c, f.name))}
+        row["takes"] = _short_name(type_of(type(c), f.name)) + (f" in {interval.text}" if interval else "")
+        row["swept"] = "apart" if is_static(f) else "together"
+        rows.append(row | {"meaning": f.metadata["doc"]})
     return rows
 
 

@@ -50,14 +50,10 @@ def learning_curves(
         of_arm.setdefault(label(c, arms), []).append(i)
     for (name, members), colour in zip(of_arm.items(), colours * (1 + len(of_arm) // 10), strict=False):
         lines = [_line(records, i, metric) for i in members]
-        alone = len(members) == 1
-        for line in lines:
-            axes.plot(*zip(*line, strict=True) if line else ([], []), color=colour, alpha=1.0 if alone else 0.3, lw=1.6 if alone else 0.9)
-        mean = _mean(lines)
-        if not alone and mean:
-            name = f"{name} (mean of {len(members)} seeds)".strip()
-            axes.plot(*zip(*mean, strict=True), color=colour, lw=2.2)
-        axes.plot([], [], color=colour, label=name or "one trial")
+        for line in lines if len(members) > 1 else []:
+            axes.plot(*_points(line), color=colour, alpha=0.3, lw=0.9)
+        of = f"mean of {len(members)} seeds" if len(members) > 1 else ""
+        axes.plot(*_points(_mean(lines)), color=colour, lw=2, label=f"{name} {of}".strip())
     axes.set(xlabel="steps", ylabel=metric, title=title)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
     axes.grid(alpha=0.25)
@@ -69,6 +65,10 @@ def learning_curves(
 
 def _line(records: Sequence[Record], trial: int, metric: str) -> list[tuple[int, float]]:
     return [(r["step"], r[metric]) for r in records if r["trial"] == trial and r.get(metric) is not None]
+
+
+def _points(line: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
+    return [step for step, _ in line], [value for _, value in line]
 
 
 def _mean(lines: list[list[tuple[int, float]]]) -> list[tuple[int, float]]:

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 from mi203jax.core.config import RunConfig
 from mi203jax.core.task import Mean, Metrics, PyTree, Task, as_mean
 
-
 Values = dict[str, jax.Array]  # metrics by full name, such as "eval/return"
 
 
@@ -75,7 +74,7 @@ def _means(metrics: Metrics) -> dict[str, Mean]:
 
 
 def _divide(mean: Mean) -> jax.Array:
-    return jnp.where(mean.count > 0, mean.total / jnp.maximum(mean.count, 1e-30), jnp.nan)
+    return jnp.where(mean.weight > 0, mean.total / jnp.maximum(mean.weight, 1e-30), jnp.nan)
 
 
 def train(task: Task, config: RunConfig, data: PyTree, key: jax.Array) -> tuple[PyTree, Values]:

@@ -61,7 +61,8 @@ def ranked(rows: Sequence[Row], objective: str, best: Literal["max", "min"]) -> 
 
     def rank(row: Row) -> tuple[bool, float]:
         value = row.get(objective)
-        out = row["status"] in ("diverged", "failed") or value is None
-        return out, 0.0 if out else sign * value
+        if value is None or row["status"] in ("diverged", "failed"):
+            return True, 0.0
+        return False, sign * value
 
     return sorted(rows, key=rank)

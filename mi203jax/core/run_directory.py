@@ -110,7 +110,8 @@ class RunDirectory:
         try:
             if config["version"] != __version__:
                 raise UsageError(
-                    f"it was begun by mi203jax {config['version']}, this is {__version__}: go on with that one."
+                    f"it was begun by mi203jax {config['version']}, this is {__version__}: go on with "
+                    "that one."
                 )
             kind = read_experiment(config["experiment"])
             trials = [from_dict(kind, config["config"] | changes) for changes in config["trials"]]
@@ -144,7 +145,8 @@ class RunDirectory:
             if len(rows) != len(self.trials):
                 raise ValueError(len(rows))
         except (TypeError, ValueError):
-            raise UsageError(f"{self.path / 'status.json'} is damaged: it does not fit config.json.") from None
+            file = self.path / "status.json"
+            raise UsageError(f"{file} is damaged: it does not fit config.json.") from None
 
     # ---- going on ----
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -100,7 +99,8 @@ def _note_resume(session: "Session") -> None:
     versions = [p.get("packages", {}).get("jaxlib") for p in (begun, now)]
     if versions[0] != versions[1]:
         session.display.say(
-            f"begun with jaxlib {versions[0]}, going on with {versions[1]}: equal to rounding, not bit for bit"
+            f"begun with jaxlib {versions[0]}, going on with {versions[1]}: equal to rounding, "
+            "not bit for bit"
         )
 
 
@@ -172,8 +172,10 @@ class Session:
             for progress in program.run(pace, resume):
                 training = jax.device_get(progress.training)  # waits for the chunk
                 pace.tick()
-                seconds = before + time.monotonic() - clock
-                self._report(members, progress, training, config.steps_per_iteration, seconds)
+                step = progress.iteration * config.steps_per_iteration
+                self.display.update(step, len(members), training)
+                if progress.evaluation is not None:
+                    self._record(members, progress, step, before + time.monotonic() - clock)
                 if not self._running(members):
                     break
                 if interruption.signal is not None:
@@ -192,9 +194,9 @@ class Session:
         return Checkpoints(self.directory.path / "checkpoints" / f"group-{number}")
 
     def _name(self, number: int) -> str:
-        of = f" (program {number + 1} of {len(self.plans)})" if len(self.plans) > 1 else ""
-        trials = len(self.plans[number].members)
-        return f"{self.directory.experiment}: {trials} trials{of}" if trials > 1 else f"{self.directory.experiment}{of}"
+        trials, programs = len(self.plans[number].members), len(self.plans)
+        name = self.directory.experiment + (f": {trials} trials" if trials > 1 else "")
+        return name + (f" (program {number + 1} of {programs})" if programs > 1 else "")
 
     def _running(self, members: list[int]) -> list[int]:
         return [i for i in members if self.directory.statuses[i].status == "running"]
@@ -212,13 +214,7 @@ class Session:
             self.directory.statuses[i] = Status("done", config.num_iterations * config.steps_per_iteration)
         self.directory.save_statuses()
 
-    def _report(
-        self, members: list[int], progress: Progress, training: dict[str, np.ndarray], per_iteration: int, seconds: float
-    ) -> None:
-        step = progress.iteration * per_iteration
-        self.display.update(step, len(members), training)
-        if progress.evaluation is None:
-            return
+    def _record(self, members: list[int], progress: Progress, step: int, seconds: float) -> None:
         values, finite = jax.device_get((progress.evaluation, progress.finite))
         running = self._running(members)
         lines = {i: k for k, i in enumerate(members) if i in running}
@@ -249,8 +245,8 @@ class Session:
         run, records = self.directory, self.directory.records()
         rows = results(run.trials, run.statuses, records, self.task.objective, self.task.best)
         order = ranked(rows, self.task.objective, self.task.best)
-        figures = {"learning_curve": learning_curves(run.trials, records, self.task.objective, run.experiment)}
-        figures |= self._figures_of(order[0])
+        curves = learning_curves(run.trials, records, self.task.objective, run.experiment)
+        figures = {"learning_curve": curves} | self._figures_of(order[0])
         files = [save_figure(run.path / "figures" / name, f) for name, f in figures.items()]
         write_csv(run.path / "results.csv", rows)  # last: now the run is finished
         self.display.summary(order, self.task.objective, run.path, files)

@@ -23,7 +23,7 @@ class Mean(NamedTuple):
     """
 
     total: jax.Array  # scalar
-    count: jax.Array  # scalar; 0: nothing measured
+    weight: jax.Array  # scalar; 0: nothing measured
 
 
 Metrics = dict[str, jax.Array | Mean]
@@ -33,7 +33,7 @@ Metrics = dict[str, jax.Array | Mean]
 def as_mean(value: jax.Array | Mean) -> Mean:
     """A plain scalar as a mean over one; both parts float32."""
     mean = value if isinstance(value, Mean) else Mean(jnp.asarray(value), jnp.ones(()))
-    return Mean(jnp.asarray(mean.total, jnp.float32), jnp.asarray(mean.count, jnp.float32))
+    return Mean(jnp.asarray(mean.total, jnp.float32), jnp.asarray(mean.weight, jnp.float32))
 
 
 class Animation(NamedTuple):

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from mi203jax.core.config import RunConfig, field_of, format_value, parse_value, static_part, type_of
+from mi203jax.core.config import RunConfig, field_of, format_value, parse_value, static_part
 from mi203jax.core.errors import UsageError
 
 MAX_SEED = 2**31 - 1

@@ -12,6 +12,7 @@ class LayerNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        """`[..., features]` -> the same."""
         scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
         bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
         return layer_norm(x, scale, bias)
@@ -25,6 +26,7 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        """`[..., height, width, channels]` -> `[..., height', width', filters]`."""
         shape = (self.size, self.size, x.shape[-1], self.filters)
         w = self.param("w", nn.initializers.he_normal(), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.filters,))

@@ -61,10 +61,9 @@ def _as_matrix_product(x: jax.Array, w: jax.Array, strides, pads) -> jax.Array:
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     (n, height, width, _), (dh, dw, c, k) = x.shape, w.shape
     rows, columns = (height - dh) // strides[0] + 1, (width - dw) // strides[1] + 1
+    below, right = (rows - 1) * strides[0] + 1, (columns - 1) * strides[1] + 1
     patches = [
-        x[:, i : i + (rows - 1) * strides[0] + 1 : strides[0], j : j + (columns - 1) * strides[1] + 1 : strides[1]]
-        for i in range(dh)
-        for j in range(dw)
+        x[:, i : i + below : strides[0], j : j + right : strides[1]] for i in range(dh) for j in range(dw)
     ]
     # Two-dimensional, since XLA's CPU backend is faster at it than at a product with batch axes.
     matrix = jnp.concatenate(patches, axis=-1).reshape(n * rows * columns, dh * dw * c)

@@ -24,9 +24,10 @@ def layer_norm(x: jax.Array, scale: jax.Array, bias: jax.Array, *, epsilon: floa
     """
     if scale.shape != x.shape[-1:] or bias.shape != x.shape[-1:]:
         raise ValueError(
-            f"layer_norm: expected scale and bias of shape {x.shape[-1:]}, got {scale.shape} and {bias.shape}."
+            f"layer_norm: expected scale and bias of shape {x.shape[-1:]}, got {scale.shape} and "
+            f"{bias.shape}."
         )
     centred = x - x.mean(-1, keepdims=True)
     variance = (centred * centred).mean(-1, keepdims=True)
-    axis = tuple(range(x.ndim - 1))
-    return centred * lax.rsqrt(variance + epsilon) * lax.expand_dims(scale, axis) + lax.expand_dims(bias, axis)
+    scale, bias = (lax.expand_dims(p, tuple(range(x.ndim - 1))) for p in (scale, bias))
+    return centred * lax.rsqrt(variance + epsilon) * scale + bias

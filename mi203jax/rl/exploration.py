@@ -8,7 +8,8 @@ def linear_decay(start, end, fraction, progress) -> jax.Array:
     """Falls from `start` to `end` over the first `fraction` of a run, then stays.
 
     Args:
-        start, end: values at the beginning and from `fraction` on.
+        start: value at the beginning.
+        end: value from `fraction` on.
         fraction: part of the run in which it changes, in (0, 1].
         progress: part of the run that is done, in [0, 1].
 

@@ -19,8 +19,8 @@ from mi203jax.tasks.q_learning import (
     evaluate,
     figures,
     init_network,
-    network,
     play_step,
+    q_values,
     start_playing,
 )
 
@@ -59,9 +59,8 @@ def init(c: DQN, data: None, key: jax.Array) -> State:
     del data
     net_key, world_key, run_key, test_key = jax.random.split(key, 4)
     params = init_network(c, net_key)
-    obs = environment(c).obs
-    scalar = jax.ShapeDtypeStruct
-    example = Transition(obs, scalar((), jnp.int32), scalar((), jnp.float32), scalar((), jnp.bool), obs)
+    obs = jnp.zeros(environment(c).obs.shape, environment(c).obs.dtype)
+    example = Transition(obs, jnp.int32(0), jnp.float32(0), jnp.bool(False), obs)
     return State(
         Learner(params, jax.tree.map(jnp.copy, params), optimizer(c).init(params)),
         start_playing(c, world_key),
@@ -72,11 +71,10 @@ def init(c: DQN, data: None, key: jax.Array) -> State:
 
 def loss(c: DQN, params: PyTree, target: PyTree, batch: Transition) -> jax.Array:
     """Mean penalty of the TD error over a batch."""
-    net = network(c)
-    q_next = net.apply(target, batch.next_obs)
-    q_select = net.apply(params, batch.next_obs) if c.double_q else None
+    q_next = q_values(c, target, batch.next_obs)
+    q_select = q_values(c, params, batch.next_obs) if c.double_q else None
     goal = td_target(batch.reward, batch.terminated, c.gamma, q_next, q_select)
-    error = td_error(net.apply(params, batch.obs), batch.action, goal)
+    error = td_error(q_values(c, params, batch.obs), batch.action, goal)
     if c.loss == "huber":
         return optax.losses.huber_loss(error, delta=c.huber_delta).mean()
     return optax.losses.squared_error(error).mean()

@@ -43,7 +43,9 @@ def animate(frames: dict[str, np.ndarray], title: str, action_names: tuple[str, 
     drawn, total, episode = [], 0.0, 1
     for t in range(len(q)):
         screen = _grid(obs[t]) if obs[t].ndim == 3 else _bars(obs[t].reshape(-1), limit)
-        drawn.append(_frame(screen, q[t], scale, action_names, f"{title}   episode {episode}   return {total:g}"))
+        drawn.append(
+            _frame(screen, q[t], scale, action_names, f"{title}   episode {episode}   return {total:g}")
+        )
         total += float(frames["reward"][t])
         if frames["done"][t]:
             total, episode = 0.0, episode + 1
@@ -60,7 +62,11 @@ def _grid(obs: np.ndarray) -> Image.Image:
         for channel in range(channels):
             pixels[obs[..., channel] > 0] = PALETTE[channel % len(PALETTE)]
     cell = max(1, SCREEN // max(height, width))
-    return Image.fromarray(pixels).resize((width * cell, height * cell), Image.Resampling.NEAREST)
+    large = pixels.repeat(cell, axis=0).repeat(cell, axis=1)
+    if cell > 12:  # a seam between cells, so that neighbouring bricks can be counted
+        large[cell - 1 :: cell] = BACKGROUND
+        large[:, cell - 1 :: cell] = BACKGROUND
+    return Image.fromarray(large)
 
 
 def _bars(obs: np.ndarray, limit: float) -> Image.Image:
@@ -70,7 +76,9 @@ def _bars(obs: np.ndarray, limit: float) -> Image.Image:
     middle, width = SCREEN // 2, SCREEN / len(obs)
     for i, value in enumerate(obs):
         end = middle - float(value) / limit * (middle - 4)
-        draw.rectangle((i * width + 2, min(middle, end), (i + 1) * width - 2, max(middle, end)), tuple(PALETTE[2]))
+        draw.rectangle(
+            (i * width + 2, min(middle, end), (i + 1) * width - 2, max(middle, end)), tuple(PALETTE[2])
+        )
     draw.line((0, middle, SCREEN, middle), FAINT)
     return image
 
@@ -79,7 +87,7 @@ def _frame(
     screen: Image.Image, q: np.ndarray, scale: tuple[float, float], names: tuple[str, ...], title: str
 ) -> np.ndarray:
     top = MARGIN + 28
-    height = top + max(SCREEN, 34 + BAR_ROW * len(q)) + MARGIN
+    height = top + max(SCREEN, 34 + BAR_ROW * (len(q) + 1)) + MARGIN
     image = Image.new("RGB", (SCREEN + PANEL + 3 * MARGIN, height), BACKGROUND)
     draw = ImageDraw.Draw(image)
     font, small = ImageFont.load_default(18), ImageFont.load_default(15)
@@ -87,7 +95,8 @@ def _frame(
     image.paste(screen, (MARGIN + (SCREEN - screen.width) // 2, top))
     draw.rectangle((MARGIN - 1, top - 1, MARGIN + SCREEN, top + SCREEN), outline=FAINT)
     left, best = SCREEN + 2 * MARGIN, int(np.argmax(q))
-    draw.text((left, top), "Q(s, a): the score it expects", FAINT, small)
+    draw.text((left, top), "Q(s, a): the discounted score it expects", INK, small)
+    draw.text((left, height - MARGIN - 22), f"presses: {names[best]}", CHOSEN, font)
     low, high = scale
     zero = left + 100 + (0.0 - low) / (high - low) * (PANEL - 170)
     for i, (name, value) in enumerate(zip(names, q, strict=True)):

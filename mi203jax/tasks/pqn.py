@@ -19,9 +19,9 @@ from mi203jax.tasks.q_learning import (
     evaluate,
     figures,
     init_network,
-    network,
     play_step,
     progress,
+    q_values,
     start_playing,
 )
 
@@ -89,7 +89,7 @@ def step(c: PQN, state: State, data: None, t: jax.Array) -> tuple[State, Metrics
 
 def loss(c: PQN, params: PyTree, batch: Phase) -> jax.Array:
     """Half the mean squared distance of Q(s, a) to its λ-return."""
-    error = td_error(network(c).apply(params, batch.obs), batch.action, batch.target)
+    error = td_error(q_values(c, params, batch.obs), batch.action, batch.target)
     return optax.losses.l2_loss(error).mean()
 
 
@@ -101,23 +101,19 @@ def collect(c: PQN, state: State, eps, key: jax.Array) -> tuple[Player, Phase, M
         player, played = play_step(c, state.params, player, eps, key)
         # An episode is no shorter than a phase, so a time limit cuts each environment at most once in
         # it: one slot an environment keeps the observation at the cut, whose value is needed below.
-        at_cut = jax.lax.expand_dims(played.truncated, range(1, cut.ndim))
-        return (player, jnp.where(at_cut, played.transition.next_obs, cut)), (
-            played.transition._replace(next_obs=None),
-            played.truncated,
-            played.q.max(-1),
-            played.finished,
-        )
+        is_cut = jax.lax.expand_dims(played.truncated, range(1, cut.ndim))
+        obs, action, reward, terminated, next_obs = played.transition
+        kept = obs, action, reward, terminated, played.truncated, played.q.max(-1), played.finished
+        return (player, jnp.where(is_cut, next_obs, cut)), kept
 
     start = state.player, jnp.zeros_like(state.player.obs)
     (player, cut), steps = jax.lax.scan(play, start, jax.random.split(key, c.num_steps))
-    taken, truncated, q_max, finished = steps
-    after, at_cut = network(c).apply(state.params, jnp.stack([player.obs, cut]).reshape(-1, *cut.shape[1:])).max(-1).reshape(2, -1)
-    q_next = jnp.where(truncated, at_cut, jnp.concatenate([q_max[1:], after[None]]))
-    target = lambda_returns(taken.reward, taken.terminated, truncated, q_next, c.gamma, c.lambda_)
-    phase = Phase(taken.obs, taken.action, target)
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), phase)
-    return player, flat, Mean(finished.total.sum(), finished.count.sum())
+    obs, action, reward, terminated, truncated, q_max, finished = steps
+    q_after, q_cut = (q_values(c, state.params, o).max(-1) for o in (player.obs, cut))
+    q_next = jnp.where(truncated, q_cut, jnp.concatenate([q_max[1:], q_after[None]]))
+    target = lambda_returns(reward, terminated, truncated, q_next, c.gamma, c.lambda_)
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), Phase(obs, action, target))
+    return player, flat, Mean(finished.total.sum(), finished.weight.sum())
 
 
 task = Task(init, step, evaluate, figures, objective="eval/return", best="max")

@@ -1,6 +1,6 @@
 """What the value-based agents share: network, optimiser, acting, evaluation, figures."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -40,12 +40,19 @@ def environment(c: QLearning) -> Environment:
     try:
         return make(c.env)
     except OSError as error:
-        raise UsageError(f"env={c.env} cannot be made: {error}. Choose another, such as Breakout-MinAtar.") from None
+        raise UsageError(
+            f"env={c.env} cannot be made: {error}. Choose another, such as Breakout-MinAtar."
+        ) from None
 
 
 def network(c: QLearning) -> QNetwork:
     """The network of the configuration, without its parameters."""
     return QNetwork(environment(c).num_actions, c.channels, c.hidden, c.layer_norm)
+
+
+def q_values(c: QLearning, params: PyTree, obs: jax.Array) -> jax.Array:
+    """Q(s, ·, θ): `[n, ...]` -> `[n, actions]`."""
+    return cast(jax.Array, network(c).apply(params, obs))
 
 
 def init_network(c: QLearning, key: jax.Array) -> PyTree:
@@ -92,7 +99,7 @@ class Played(NamedTuple):
 def play_step(c: QLearning, params: PyTree, player: Player, eps, key: jax.Array) -> tuple[Player, Played]:
     """One ε-greedy step of every environment."""
     action_key, world_key = jax.random.split(key)
-    q = network(c).apply(params, player.obs)
+    q = q_values(c, params, player.obs)
     action = epsilon_greedy(action_key, q, eps)
     env, step = environment(c).step(world_key, player.env, action)
     returns = player.returns + step.reward
@@ -114,7 +121,7 @@ def evaluate(c: QLearning, state: Any, data: None) -> Metrics:
 
     def greedy(key, obs):
         del key
-        return network(c).apply(state.params, obs).argmax(-1)
+        return q_values(c, state.params, obs).argmax(-1)
 
     returns, lengths = play_episodes(environment(c), greedy, state.keys.test, c.eval_episodes)
     return {"return": returns.mean(), "return_std": returns.std(), "length": lengths.mean(dtype=jnp.float32)}
@@ -123,7 +130,7 @@ def evaluate(c: QLearning, state: Any, data: None) -> Metrics:
 def figures(c: QLearning, state: Any, data: None) -> dict[str, Figure]:
     """The trained agent at play, frame by frame."""
     del data
-    env, net = environment(c), network(c)
+    env = environment(c)
 
     @jax.jit
     def play(params, key):
@@ -132,7 +139,7 @@ def figures(c: QLearning, state: Any, data: None) -> dict[str, Figure]:
 
         def step(carry, key):
             world, obs = carry
-            q = net.apply(params, obs)
+            q = q_values(c, params, obs)
             world, step = env.step(key, world, q.argmax(-1))
             frame = {"obs": obs[0], "q": q[0], "reward": step.reward[0], "done": step.done[0]}
             return (world, step.obs), frame

@@ -13,12 +13,17 @@ from tests.core.toy import Toy, exact_loss, task
 
 def run(configs, length=lambda: 3, resume=None):
     """All progress of a group, copied off the loop's own buffers."""
-    return [jax.device_get(p._replace(carry=jax.tree.map(jnp.copy, p.carry))) for p in Group(task, configs, None).run(length, resume)]
+    return [
+        jax.device_get(p._replace(carry=jax.tree.map(jnp.copy, p.carry)))
+        for p in Group(task, configs, None).run(length, resume)
+    ]
 
 
 def raw(tree):
     """Keys as numbers, so that trees can be compared."""
-    return jax.tree.map(lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x, tree)
+    return jax.tree.map(
+        lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x, tree
+    )
 
 
 def assert_equal_bits(a, b):
@@ -29,7 +34,9 @@ class TestTrain:
     def test_closed_form(self):
         c = Toy()
         state, metrics = train(task, c, None, jax.random.key(0))
-        np.testing.assert_allclose(metrics["eval/loss"], [exact_loss(c, t) for t in (10, 20, 30, 40)], rtol=1e-4)
+        np.testing.assert_allclose(
+            metrics["eval/loss"], [exact_loss(c, t) for t in (10, 20, 30, 40)], rtol=1e-4
+        )
         np.testing.assert_allclose(state.x, 1 - 0.9**40, rtol=1e-5)
 
     def test_means_over_the_steps_between_evaluations(self):
@@ -43,10 +50,13 @@ class TestTrain:
         keys = jax.random.split(jax.random.key(0), 2)
         _, metrics = jax.jit(jax.vmap(functools.partial(train, task), (0, None, 0)))(configs, None, keys)
         for i, r in enumerate((0.1, 0.05)):
-            np.testing.assert_allclose(metrics["eval/loss"][i, -1], exact_loss(Toy(learning_rate=r), 40), rtol=1e-3)
+            np.testing.assert_allclose(
+                metrics["eval/loss"][i, -1], exact_loss(Toy(learning_rate=r), 40), rtol=1e-3
+            )
 
     def test_gradient_by_a_hyperparameter(self):
         """d/dλ of (1 − λ)^(2t) is −2t (1 − λ)^(2t − 1)."""
+
         def last_loss(rate):
             return train(task, Toy(learning_rate=rate), None, jax.random.key(0))[1]["eval/loss"][-1]
 

@@ -112,41 +112,42 @@ class TestLock:
 
 
 class TestRecords:
-    records = [
-        {"trial": i, "step": s, "seconds": 0.1, "eval/loss": 0.5 * s + i} for s in (0, 10, 20) for i in (0, 1)
-    ]
+    @pytest.fixture
+    def records(self):
+        steps = ((s, i) for s in (0, 10, 20) for i in (0, 1))
+        return [{"trial": i, "step": s, "seconds": 0.1, "eval/loss": 0.5 * s + i} for s, i in steps]
 
-    def test_come_back(self, tmp_path):
+    def test_come_back(self, tmp_path, records):
         run = create(tmp_path)
-        run.append(self.records[:4])
-        run.append(self.records[4:])
-        assert run.records() == self.records
+        run.append(records[:4])
+        run.append(records[4:])
+        assert run.records() == records
 
     def test_not_finite_is_null(self, tmp_path):
         run = create(tmp_path)
         run.append([{"trial": 0, "step": 0, "seconds": 0.0, "eval/loss": float("nan"), "x": float("inf")}])
         assert run.records() == [{"trial": 0, "step": 0, "seconds": 0.0, "eval/loss": None, "x": None}]
 
-    def test_a_torn_last_line_is_left_out(self, tmp_path):
+    def test_a_torn_last_line_is_left_out(self, tmp_path, records):
         run = create(tmp_path)
-        run.append(self.records)
+        run.append(records)
         path = tmp_path / "metrics.jsonl"
         path.write_text(path.read_text()[:-9])
-        assert run.records() == self.records[:-1]
+        assert run.records() == records[:-1]
 
-    def test_another_damaged_line_is_named(self, tmp_path):
+    def test_another_damaged_line_is_named(self, tmp_path, records):
         run = create(tmp_path)
-        run.append(self.records)
+        run.append(records)
         path = tmp_path / "metrics.jsonl"
         path.write_text(path.read_text().replace('"step": 10', '"stp": 10', 1))
         with pytest.raises(UsageError, match="metrics.jsonl: line 3 is damaged"):
             run.records()
 
-    def test_cut_drops_what_comes_after(self, tmp_path):
+    def test_cut_drops_what_comes_after(self, tmp_path, records):
         run = create(tmp_path)
-        run.append(self.records)
+        run.append(records)
         kept = run.cut([1], 10)
-        assert kept == run.records() == [r for r in self.records if r["trial"] == 0 or r["step"] <= 10]
+        assert kept == run.records() == [r for r in records if r["trial"] == 0 or r["step"] <= 10]
 
 
 def test_statuses_come_back(tmp_path):
@@ -155,6 +156,10 @@ def test_statuses_come_back(tmp_path):
     run.save_statuses()
     run.close()
     run = reopen(tmp_path)
-    assert run.statuses == [Status("done", 40), Status("diverged", 10, "loss not finite"), Status("failed", 0, "no")]
+    assert run.statuses == [
+        Status("done", 40),
+        Status("diverged", 10, "loss not finite"),
+        Status("failed", 0, "no"),
+    ]
     assert [s.is_final for s in run.statuses] == [True, True, False]
     assert not run.is_finished

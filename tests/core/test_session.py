@@ -55,7 +55,9 @@ class TestBegin:
     def test_records_a_line_for_each_trial_and_evaluation(self, tmp_path):
         begin(tmp_path, "learning_rate=0.1,0.05", seeds=2)
         lines = metrics(tmp_path)
-        assert [(r["step"], r["trial"]) for r in lines] == [(s, i) for s in (0, 10, 20, 30, 40) for i in range(4)]
+        assert [(r["step"], r["trial"]) for r in lines] == [
+            (s, i) for s in (0, 10, 20, 30, 40) for i in range(4)
+        ]
         for r in lines:
             c = Toy(learning_rate=0.1 if r["trial"] < 2 else 0.05)
             assert r["eval/loss"] == pytest.approx(exact_loss(c, r["step"]), rel=1e-3)
@@ -155,7 +157,9 @@ class TestResume:
         (step_a, a), (step_b, b) = carries
         assert step_a == step_b == 40
         for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-            np.testing.assert_array_equal(*(jax.random.key_data(v) if v.dtype.name.startswith("key") else v for v in (x, y)))
+            np.testing.assert_array_equal(
+                *(jax.random.key_data(v) if v.dtype.name.startswith("key") else v for v in (x, y))
+            )
 
     def test_records_after_the_checkpoint_are_cut_and_made_again(self, tmp_path):
         """Killed long after its last checkpoint: here, its metrics hold what the checkpoint does not."""

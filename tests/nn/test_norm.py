@@ -24,7 +24,9 @@ def test_equals_flax_with_gradients(key, shape):
         with jax.numpy_rank_promotion("allow"):
             return jnp.sin(nn.LayerNorm(epsilon=1e-6).apply({"params": params}, x)).sum()
 
-    (value, grads), (value_ref, grads_ref) = (jax.value_and_grad(f, (0, 1))(x, params) for f in (ours, theirs))
+    (value, grads), (value_ref, grads_ref) = (
+        jax.value_and_grad(f, (0, 1))(x, params) for f in (ours, theirs)
+    )
     np.testing.assert_allclose(value, value_ref, rtol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), grads, grads_ref)
 

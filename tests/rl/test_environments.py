@@ -44,7 +44,7 @@ def test_first_made_under_a_trace_leaks_no_tracer(key):
 def test_steps_are_gymnaxs(key):
     """Step by step the same as the environment itself, with the same keys and actions."""
     env, (theirs, params) = make("CartPole-v1"), gymnax.make("CartPole-v1")
-    state, obs = env.reset(key, 2)
+    state, _ = env.reset(key, 2)
     own = [theirs.reset(k, params) for k in jax.random.split(key, 2)]
     for t in range(30):
         step_key, action = jax.random.fold_in(key, t), jnp.array([t % 2, 1])

@@ -12,7 +12,9 @@ pytestmark = pytest.mark.usefixtures("strict")
 
 def filled(capacity, batch, batches):
     """A ring whose entry number n holds n."""
-    ring = replay_init({"n": jax.ShapeDtypeStruct((), jnp.int32), "x": jax.ShapeDtypeStruct((2,), bool)}, capacity)
+    ring = replay_init(
+        {"n": jax.ShapeDtypeStruct((), jnp.int32), "x": jax.ShapeDtypeStruct((2,), bool)}, capacity
+    )
     for i in range(batches):
         n = jnp.arange(i * batch, (i + 1) * batch)
         ring = replay_add(ring, {"n": n, "x": jnp.stack([n % 2 == 0, n % 3 == 0], -1)}, i * batch)

@@ -1,0 +1,50 @@
+"""Frames of the agent at play."""
+
+import numpy as np
+import pytest
+
+from mi203jax.tasks.play import CHOSEN, FAINT, PALETTE, SCREEN, animate
+
+
+def frames(obs, q, done=False):
+    time = len(q)
+    return {"obs": obs, "q": np.asarray(q, np.float32), "reward": np.ones(time), "done": np.full(time, done)}
+
+
+def colours(frame, left=True):
+    part = frame[60:, : SCREEN + 20] if left else frame[60:, SCREEN + 40 :]
+    return {tuple(int(v) for v in c) for c in part.reshape(-1, 3)}
+
+
+def test_shows_each_channel_in_its_colour():
+    obs = np.zeros((1, 10, 10, 4), bool)
+    obs[0, 9, 4, 0] = obs[0, 1, :, 3] = True
+    (frame,) = animate(frames(obs, [[1.0, 2.0]]), "Game", ("left", "right")).frames
+    assert frame.dtype == np.uint8
+    seen = colours(frame)
+    assert {tuple(map(int, PALETTE[0])), tuple(map(int, PALETTE[3]))} <= seen
+    assert tuple(map(int, PALETTE[1])) not in seen
+
+
+@pytest.mark.parametrize("shape", [(4,), (), (15,), (8, 8), (30, 40, 3), (10, 10, 10)])
+def test_draws_any_observation(shape):
+    obs = np.random.default_rng(0).random((3, *shape)).astype(np.float32)
+    animation = animate(
+        frames(obs, np.random.default_rng(1).normal(size=(3, 11))), "Game", tuple("abcdefghijk")
+    )
+    assert len(animation.frames) == 3
+    assert len({f.shape for f in animation.frames}) == 1
+
+
+def test_picks_out_the_largest_value():
+    """The longest bar is the chosen one, and a bar is as long as its value."""
+    (frame,) = animate(frames(np.zeros((1, 4)), [[1.0, 4.0, 2.0]]), "Game", ("a", "b", "c")).frames
+    panel = frame[:, SCREEN + 48 + 100 : SCREEN + 48 + 330 - 65]
+    chosen = (panel == CHOSEN).all(-1).sum(1).max()
+    faint = sorted({int(n) for n in (panel == FAINT).all(-1).sum(1)} - {0})
+    assert faint[-1] == pytest.approx(chosen / 2, abs=3)
+    assert faint[0] == pytest.approx(chosen / 4, abs=3)
+
+
+def test_negative_and_equal_values():
+    animate(frames(np.zeros((2, 4)), [[-1.0, -4.0], [0.0, 0.0]]), "Game", ("a", "b"))
