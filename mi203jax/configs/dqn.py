@@ -11,13 +11,15 @@ from mi203jax.core.errors import UsageError
 class DQN(QLearning):
     """Deep Q-network with replay and target network (Mnih et al. 2015), in vectorised form."""
 
+    learning_rate: float = traced(1e-3, "step size of Adam", "(0, inf)")
+    layer_norm: bool = static(True, "normalise each layer before its relu")
     batch_size: int = static(128, "transitions in a gradient step", "[1, inf)")
     gradient_steps: int = static(2, "gradient steps after each step of all environments", "[1, inf)")
     replay_size: int = static(100_000, "transitions that the replay holds", "[1, inf)")
     learning_starts: int = static(5_000, "environment steps before the first gradient", "[0, inf)")
-    target_period: int = static(50, "gradient steps between copies to the target network", "[1, inf)")
+    target_period: int = static(20, "gradient steps between copies to the target network", "[1, inf)")
     double_q: bool = static(True, "choose the next action by the online network (van Hasselt 2016)")
-    loss: Literal["squared", "huber"] = static("squared", "penalty on the TD error")
+    loss: Literal["squared", "huber"] = static("huber", "penalty on the TD error")
     huber_delta: float = traced(1.0, "TD error at which the Huber loss becomes linear", "(0, inf)")
 
     def check(self) -> None:
