@@ -1,0 +1,1 @@
+"""Speed and scores beside peers, each measured in one run: python -m benchmarks.NAME."""
