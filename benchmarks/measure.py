@@ -17,7 +17,8 @@ def machine() -> str:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             name = next((line.split(": ")[1].strip() for line in file if line.startswith("model name")), name)
     devices = ", ".join(sorted({d.device_kind for d in jax.devices()}))
-    return f"{name}, {cores} cores, devices: {devices}, Python {platform.python_version()}, jax {jax.__version__}"
+    versions = f"Python {platform.python_version()}, jax {jax.__version__}"
+    return f"{name}, {cores} cores, devices: {devices}, {versions}"
 
 
 def seconds(f: Callable[[], object]) -> float:

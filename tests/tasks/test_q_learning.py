@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gymnax.environments.classic_control import mountain_car
 
-from mi203jax.configs import DQN, PQN
+from mi203jax.configs import DQN, PQN, QLearning
 from mi203jax.configs.q_learning import DISCRETE
 from mi203jax.core.errors import UsageError
 from mi203jax.core.loop import Group
@@ -82,14 +82,17 @@ class TestTrials:
         )
 
 
-@BOTH
-@pytest.mark.parametrize("env", [n for n in DISCRETE if n != "MNISTBandit-bsuite"])
-def test_every_environment(task, config, env):
-    steps = 4 if isinstance(config, PQN) else 0
-    c = dataclasses.replace(config, env=env, **({"num_steps": steps} if steps else {}))
-    Group(task, [c], None).abstract()
-    state = jax.eval_shape(lambda k: task.init(c, None, k), jax.random.key(0))
-    assert jax.eval_shape(lambda s: task.evaluate(c, s, None), state)["return"].shape == ()
+@pytest.mark.parametrize(
+    ("task", "config"),
+    [(dqn.task, dataclasses.replace(SMALL_DQN, env=n)) for n in DISCRETE if n != "MNISTBandit-bsuite"]
+    + [(pqn.task, dataclasses.replace(SMALL_PQN, env=n)) for n in ("Seaquest-MinAtar", "FrozenLake-misc")],
+    ids=lambda x: f"{type(x).__name__}-{x.env}" if isinstance(x, QLearning) else "",
+)
+def test_every_environment(task, config):
+    """Traces init, step and evaluation: a mistake in shapes or dtypes would show."""
+    Group(task, [config], None).abstract()
+    state = jax.eval_shape(lambda k: task.init(config, None, k), jax.random.key(0))
+    assert jax.eval_shape(lambda s: task.evaluate(config, s, None), state)["return"].shape == ()
 
 
 @BOTH
