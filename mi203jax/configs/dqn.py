@@ -11,7 +11,7 @@ from mi203jax.core.errors import UsageError
 class DQN(QLearning):
     """Deep Q-network with replay and target network (Mnih et al. 2015), in vectorised form."""
 
-    learning_rate: float = traced(1e-3, "step size of Adam", "(0, inf)")
+    learning_rate: float = traced(1e-3, "step size of Adam at first", "(0, inf)")
     layer_norm: bool = static(True, "normalise each layer before its relu")
     batch_size: int = static(128, "transitions in a gradient step", "[1, inf)")
     gradient_steps: int = static(2, "gradient steps after each step of all environments", "[1, inf)")

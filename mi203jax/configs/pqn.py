@@ -15,7 +15,7 @@ class PQN(QLearning):
     num_steps: int = static(32, "steps of each environment between two phases of learning", "[1, inf)")
     epochs: int = static(2, "passes over the transitions of a phase", "[1, inf)")
     minibatches: int = static(32, "gradient steps in a pass", "[1, inf)")
-    learning_rate: float = traced(5e-4, "step size of RAdam at first; it falls to 0", "(0, inf)")
+    learning_rate: float = traced(5e-4, "step size of RAdam at first", "(0, inf)")
     epsilon_end: float = traced(0.05, "probability of a random action at last", "[0, 1]")
     lambda_: float = traced(0.65, "λ: 0 trusts Q after one step, 1 the whole return", "[0, 1]")
     layer_norm: bool = static(True, "normalise each layer before its relu (what replaces the target)")

@@ -52,6 +52,7 @@ class QLearning(RunConfig):
     env: str = static("Breakout-MinAtar", "gymnax environment with discrete actions")
     num_envs: int = static(64, "environments that play side by side", "[1, inf)")
     learning_rate: float = traced(5e-4, "step size of the optimiser", "(0, inf)")
+    decay: float = traced(1.0, "part of the step size that is gone at the end, linearly", "[0, 1]")
     gamma: float = traced(0.99, "discount γ", "[0, 1]")
     epsilon_start: float = traced(1.0, "probability of a random action at first", "[0, 1]")
     epsilon_end: float = traced(0.02, "probability of a random action at last", "[0, 1]")

@@ -22,6 +22,7 @@ class Display:
     def __init__(self, quiet: bool, objective: str):
         self.quiet = quiet
         self._objective = objective
+        self._in_training = "train/" + objective.partition("/")[2]
         self._console = Console(highlight=False, soft_wrap=True)
         self._progress: Progress | None = None
         self._bar: Any = None
@@ -53,20 +54,21 @@ class Display:
 
     def update(self, step: int, trials: int, training: Values) -> None:
         """So many steps are done in each of so many trials."""
-        if self._progress is None:
+        if self._progress is None or step == 0:
             return
         before, then = self._clock
         now = time.monotonic()
         speed = trials * (step - before) / max(now - then, 1e-9) if step > before else None
         self._clock = (step, now)
-        name = "train/" + self._objective.partition("/")[2]
+        name = self._in_training
         latest = _range(name, training[name]) if name in training else ""
         # The first call includes compilation, and says nothing about the speed to come.
         self._progress.update(self._bar, completed=step, latest=latest, speed=speed if before else None)
 
     def record(self, step: int, evaluation: Values) -> None:
         """An evaluation after so many steps."""
-        names = sorted(evaluation, key=lambda n: (n != self._objective, n))
+        first = (self._objective, self._in_training, "train/loss")
+        names = sorted(evaluation, key=lambda n: (first.index(n) if n in first else len(first), n))
         values = [_range(n, evaluation[n]) for n in names if not np.isnan(evaluation[n]).all()]
         self.say(f"step {step:>11,}   " + "   ".join(values))
 

@@ -243,6 +243,7 @@ class Session:
 
     def _conclude(self) -> list[Row]:
         run, records = self.directory, self.directory.records()
+        self.display.say("drawing the figures")
         rows = results(run.trials, run.statuses, records, self.task.objective, self.task.best)
         order = ranked(rows, self.task.objective, self.task.best)
         curves = learning_curves(run.trials, records, self.task.objective, run.experiment)

@@ -13,12 +13,12 @@ from mi203jax.tasks.q_learning import (
     Keys,
     Player,
     Transition,
-    clipped,
     environment,
     epsilon,
     evaluate,
     figures,
     init_network,
+    optimizer,
     play_step,
     q_values,
     start_playing,
@@ -49,11 +49,6 @@ class State(NamedTuple):
         return self.learner.params
 
 
-def optimizer(c: DQN) -> optax.GradientTransformation:
-    """Adam on clipped gradients."""
-    return clipped(c, optax.scale_by_adam(), c.learning_rate)
-
-
 def init(c: DQN, data: None, key: jax.Array) -> State:
     """Networks, environments at their start, and an empty replay."""
     del data
@@ -62,7 +57,7 @@ def init(c: DQN, data: None, key: jax.Array) -> State:
     obs = jnp.zeros(environment(c).obs.shape, environment(c).obs.dtype)
     example = Transition(obs, jnp.int32(0), jnp.float32(0), jnp.bool(False), obs)
     return State(
-        Learner(params, jax.tree.map(jnp.copy, params), optimizer(c).init(params)),
+        Learner(params, jax.tree.map(jnp.copy, params), optimizer(c, optax.scale_by_adam(), 0).init(params)),
         start_playing(c, world_key),
         replay_init(example, c.replay_capacity),
         Keys(run_key, test_key),
@@ -99,10 +94,12 @@ def learn(c: DQN, learner: Learner, replay: Transition, t: jax.Array, key: jax.A
     """`gradient_steps` steps on samples of the replay, then, when it is time, a copy to the target."""
     batches = replay_sample(key, replay, (t + 1) * c.num_envs, (c.gradient_steps, c.batch_size))
 
+    opt = optimizer(c, optax.scale_by_adam(), t)
+
     def descend(carry, batch):
         params, opt_state = carry
         value, gradient = jax.value_and_grad(lambda p: loss(c, p, learner.target, batch))(params)
-        updates, opt_state = optimizer(c).update(gradient, opt_state, params)
+        updates, opt_state = opt.update(gradient, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state), value
 
     (params, opt_state), losses = jax.lax.scan(descend, (learner.params, learner.optimizer), batches)

@@ -13,14 +13,13 @@ from mi203jax.rl import lambda_returns, td_error
 from mi203jax.tasks.q_learning import (
     Keys,
     Player,
-    clipped,
     environment,
     epsilon,
     evaluate,
     figures,
     init_network,
+    optimizer,
     play_step,
-    progress,
     q_values,
     start_playing,
 )
@@ -45,11 +44,6 @@ class Phase(NamedTuple):
     target: jax.Array  # [n], λ-returns
 
 
-def optimizer(c: PQN, t) -> optax.GradientTransformation:
-    """Rectified Adam on clipped gradients, its step size falling linearly to 0."""
-    return clipped(c, optax.scale_by_radam(), c.learning_rate * (1.0 - progress(c, t)))
-
-
 def init(c: PQN, data: None, key: jax.Array) -> State:
     """A network, and environments at their start."""
     del data
@@ -60,7 +54,12 @@ def init(c: PQN, data: None, key: jax.Array) -> State:
         )
     net_key, world_key, run_key, test_key = jax.random.split(key, 4)
     params = init_network(c, net_key)
-    return State(params, optimizer(c, 0).init(params), start_playing(c, world_key), Keys(run_key, test_key))
+    return State(
+        params,
+        optimizer(c, optax.scale_by_radam(), 0).init(params),
+        start_playing(c, world_key),
+        Keys(run_key, test_key),
+    )
 
 
 def step(c: PQN, state: State, data: None, t: jax.Array) -> tuple[State, Metrics]:
@@ -68,7 +67,7 @@ def step(c: PQN, state: State, data: None, t: jax.Array) -> tuple[State, Metrics
     del data
     play_key, shuffle_key = jax.random.split(jax.random.fold_in(state.keys.run, t))
     player, phase, finished = collect(c, state, epsilon(c, t), play_key)
-    opt = optimizer(c, t)
+    opt = optimizer(c, optax.scale_by_radam(), t)
 
     def descend(carry, index):
         params, opt_state = carry

@@ -109,10 +109,11 @@ def play_step(c: QLearning, params: PyTree, player: Player, eps, key: jax.Array)
     return player, Played(transition, step.truncated, q, finished)
 
 
-def clipped(c: QLearning, scale: optax.GradientTransformation, learning_rate) -> optax.GradientTransformation:
-    """Gradient clipping by global norm, then `scale`, then a step of `learning_rate` downhill."""
+def optimizer(c: QLearning, scale: optax.GradientTransformation, t) -> optax.GradientTransformation:
+    """Clips the gradient's global norm, applies `scale`, and steps downhill, less far as time goes by."""
     # Built anew in each step from the traced configuration: only its state lasts.
-    return optax.chain(optax.clip_by_global_norm(c.max_grad_norm), scale, optax.scale(-learning_rate))
+    size = c.learning_rate * (1.0 - c.decay * progress(c, t))
+    return optax.chain(optax.clip_by_global_norm(c.max_grad_norm), scale, optax.scale(-size))
 
 
 def evaluate(c: QLearning, state: Any, data: None) -> Metrics:

@@ -1,0 +1,48 @@
+"""What the documentation tells users to type."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import launch
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(path, language):
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
+def commands():
+    for path in PAGES:
+        for block in blocks(path, ""):
+            for line in block.replace("\\\n", " ").splitlines():
+                if "python launch.py" in line:
+                    yield line[line.index("python launch.py") :]
+
+
+@pytest.mark.parametrize("command", sorted(set(commands())))
+def test_commands_are_understood(command):
+    """Up to the point where they would run."""
+    _, *argv = shlex.split(command, comments=True)
+    own, assignments = launch.parse(argv)
+    if launch.mode_of(own, assignments) in ("exp", "describe"):
+        assert launch.trials_of(own, assignments)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def test_python_runs(path, capsys):
+    scope = {}
+    for block in blocks(path, "python"):
+        exec(compile(block, str(path), "exec"), scope)  # noqa: S102
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
