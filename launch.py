@@ -1,15 +1,18 @@
 """Runs the course's experiments, one or a sweep of them: python launch.py --exp=NAME [field=value ...]"""
 
+import shlex
 import sys
 from typing import Any
 
 from absl import flags
 
 import experiments
-from mi203jax.core.config import RunConfig, describe
+from mi203jax.core.config import RunConfig, describe, format_value
 from mi203jax.core.errors import UsageError, did_you_mean
-from mi203jax.core.interruption import Interrupted
-from mi203jax.core.trials import expand
+from mi203jax.core.interruption import Interrupted, Interruption
+from mi203jax.core.run_directory import RunDirectory, check_new
+from mi203jax.core.tensorboard import require_tensorboard
+from mi203jax.core.trials import expand, group, varied_fields
 
 USAGE = """\
 python launch.py --list                     the experiments
@@ -21,12 +24,13 @@ python launch.py --resume=DIR               go on where a run stopped
 """
 
 # What may be given along with what says what to do.
+RUNNING = {"checkpoint_every", "cache", "quiet", "tensorboard"}
 ALONG = {
-    "help": set(),
+    "help": {"exp", "list", "describe", "resume"},
     "list": set(),
-    "describe": {"exp"},
-    "resume": {"checkpoint_every", "cache", "quiet", "tensorboard"},
-    "exp": {"seed", "seeds", "out", "checkpoint_every", "cache", "quiet", "tensorboard"},
+    "describe": {"exp", "seed", "seeds"},
+    "resume": RUNNING,
+    "exp": {"seed", "seeds", "out"} | RUNNING,
 }
 
 
@@ -52,33 +56,43 @@ def define_flags() -> flags.FlagValues:
 
 def main(argv: list[str]) -> int:
     """Does what the command line says and gives the exit status; errors are one line each."""
+    debug = False
     try:
-        return obey(argv)
+        with Interruption() as interruption:
+            own, assignments = parse(argv)
+            debug = own.debug
+            return obey(own, assignments, interruption)
     except Interrupted as stopped:
-        print(f"{stopped}: saved. Go on with: python launch.py --resume={stopped.folder}", file=sys.stderr)
-        return stopped.exit_code
+        return complain(after(stopped, argv[0]), stopped.exit_code)
     except KeyboardInterrupt:
-        return complain("stopped at once. What was saved before can go on: --resume=DIR", 130)
+        return complain("stopped at once; what was saved before can go on with --resume=DIR", 130)
     except Exception as error:
-        if "--debug" in argv:
+        if debug:
             raise
         if isinstance(error, UsageError):
             return complain(error, 2)
         return complain(f"{type(error).__name__}: {error} (--debug shows where)", 1)
 
 
-def obey(argv: list[str]) -> int:
-    """Does what the command line says and gives the exit status."""
-    own, assignments = parse(argv)
+def after(stopped: Interrupted, program: str) -> str:
+    """What to say after a signal."""
+    if stopped.folder is None:
+        return f"{stopped}: nothing was written."
+    command = shlex.join(["python", program, f"--resume={stopped.folder}"])
+    return f"{stopped}: saved. Go on with: {command}"
+
+
+def obey(own: flags.FlagValues, assignments: list[str], interruption: Interruption) -> int:
+    """Does what the flags say and gives the exit status."""
     mode = mode_of(own, assignments)
     if mode == "help":
-        print(USAGE + "\n" + "\n".join(f"--{n:<18} {own[n].help}" for n in own))
+        print(USAGE + "\n" + "\n".join(f"--{n.replace('_', '-'):<18} {own[n].help}" for n in own))
     elif mode == "list":
         print("\n".join(f"{n:<24}{experiments.summary(n)}" for n in experiments.names()))
     elif mode == "describe":
-        print_fields(expand(experiments.get(own.exp).config, assignments)[0])
+        print_fields(trials_of(own, assignments))
     else:
-        return run(own, assignments)
+        return run(own, assignments, interruption)
     return 0
 
 
@@ -88,9 +102,18 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, list[str]]:
     try:
         return own, own([_spelling(a, own) for a in argv])[1:]
     except flags.UnrecognizedFlagError as error:
-        raise UsageError(f"Unknown flag --{error.flagname}. {did_you_mean(error.flagname, own)}") from None
+        raise UsageError(_unknown_flag(error.flagname, argv, own)) from None
     except flags.Error as error:
         raise UsageError(f"{error}. See python launch.py --help.") from None
+
+
+def _unknown_flag(name: str, argv: list[str], own: flags.FlagValues) -> str:
+    asked = next((a.partition("=")[2] for a in argv if a.startswith("--exp=")), "")
+    if asked in experiments.names():
+        fields = [row["field"] for row in describe(experiments.get(asked).config)]
+        if name in fields:
+            return f"Unknown flag --{name}: it is a field of {asked}. Write {name}=VALUE, without dashes."
+    return f"Unknown flag --{name}. {did_you_mean(name, [n.replace('_', '-') for n in own])}"
 
 
 def _spelling(argument: str, own: flags.FlagValues) -> str:
@@ -113,17 +136,19 @@ def mode_of(own: flags.FlagValues, assignments: list[str]) -> str:
     given = {n for n in own if own[n].present and n != "debug"}
     mode = next((m for m in ALONG if m in given and own[m].value not in (False, None)), None)
     if mode is None:
-        raise UsageError("Nothing to do: expected --exp=NAME. See --list for the names, --help for the rest.")
+        meant = next((a for a in assignments if a.removeprefix("exp=") in experiments.names()), None)
+        hint = f" Did you mean --exp={meant.removeprefix('exp=')}?" if meant else ""
+        raise UsageError(f"Nothing to do: expected --exp=NAME, --list or --help.{hint}")
     if mode == "describe" and "exp" not in given:
         raise UsageError("--describe needs an experiment: expected --exp=NAME --describe.")
     for name in sorted(given - {mode} - ALONG[mode]):
-        raise UsageError(f"--{name} contradicts --{mode}: expected one of them.")
-    if assignments and mode not in ("exp", "describe"):
+        raise UsageError(f"--{name.replace('_', '-')} contradicts --{mode}: expected one of them.")
+    if assignments and mode not in ("exp", "describe", "help"):
         raise UsageError(f"{assignments[0]} contradicts --{mode}: expected nothing beside it.")
     for name in ("resume", "out"):
         if own[name].value == "":
             raise UsageError(f"--{name}=: expected a folder.")
-    if own.checkpoint_every <= 0:
+    if not 0 < own.checkpoint_every < float("inf"):
         raise UsageError(f"--checkpoint-every={own.checkpoint_every}: expected seconds in (0, inf).")
     return mode
 
@@ -137,9 +162,16 @@ def trials_of(own: flags.FlagValues, assignments: list[str]) -> list[RunConfig]:
     return expand(experiments.get(own.exp).config, assignments, own.seeds)
 
 
-def run(own: flags.FlagValues, assignments: list[str]) -> int:
+def run(own: flags.FlagValues, assignments: list[str], interruption: Interruption) -> int:
     """Runs, or goes on with, an experiment."""
-    trials = trials_of(own, assignments) if own.exp else []  # before jax, which takes its time
+    # Whatever can be wrong is looked for before jax is imported, which takes its time.
+    if own.tensorboard:
+        require_tensorboard()
+    if own.resume:
+        directory = RunDirectory.open(own.resume, lambda name: type(experiments.get(name).config))
+    else:
+        trials = trials_of(own, assignments)
+        check_new(own.out)
     from mi203jax.core import session
     from mi203jax.core.compilation_cache import use_compilation_cache
 
@@ -147,23 +179,31 @@ def run(own: flags.FlagValues, assignments: list[str]) -> int:
         use_compilation_cache()
     options = session.Options(own.checkpoint_every, own.quiet, own.tensorboard, own.debug)
     if own.resume:
-        rows = session.resume(own.resume, experiments.get, options)
+        experiment = experiments.get(directory.experiment)
+        rows = session.resume(directory, experiment, options, interruption)
     else:
-        rows = session.begin(own.exp, experiments.get(own.exp), trials, own.out, options)
-    lost = [r for r in rows if r["status"] != "done"]
-    if not any(r["status"] == "failed" for r in lost) and len(lost) < len(rows):
+        rows = session.begin(own.exp, experiments.get(own.exp), trials, own.out, options, interruption)
+    lost = sorted((r for r in rows if r["status"] != "done"), key=lambda r: r["status"] != "failed")
+    if not lost or (lost[0]["status"] != "failed" and len(lost) < len(rows)):
         return 0
     return complain(f"trial {lost[0]['trial']} {lost[0]['status']}: {lost[0]['error']}", 1)
 
 
-def print_fields(config: RunConfig) -> None:
-    """A line a field."""
-    rows = describe(config)
-    rows.insert(0, {column: column for column in rows[0]})
+def print_fields(trials: list[RunConfig]) -> None:
+    """A line a field, and what a run would be."""
+    rows = [{column: column for column in describe(trials[0])[0]}, *describe(trials[0])]
+    varied = varied_fields(trials)
+    for row in rows[1:]:
+        if row["field"] in varied:
+            values = dict.fromkeys(format_value(getattr(c, row["field"])) for c in trials)
+            row["value"] = ",".join(values)
     width = {column: max(len(r[column]) for r in rows) for column in rows[0]}
     for row in rows:
         print("  ".join(row[c].ljust(width[c]) for c in row).rstrip())
+    c, programs = trials[0], len(group(trials))
+    steps, every = (n * c.steps_per_iteration for n in (c.num_iterations, c.eval_iterations))
     print("\ntogether: values of a sweep share one compiled program; apart: each has its own.")
+    print(f"{len(trials)} trials in {programs} programs; {steps:,} steps, evaluated every {every:,}.")
 
 
 def complain(error: Any, status: int) -> int:
@@ -173,4 +213,5 @@ def complain(error: Any, status: int) -> int:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     sys.exit(main(sys.argv))

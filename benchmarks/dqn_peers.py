@@ -2,9 +2,11 @@
 
     python -m benchmarks.dqn_peers        (extra `bench`; install a CPU build of torch before it)
 
-Both get the same number of environment steps, 4 samples a step, replay of 100,000, the same network
-and the same ε. The games are not quite one: gymnax cuts episodes at 1,000 steps and has no sticky
-actions; the peer's is set to the same, by its arguments.
+Both get the same number of environment steps, 4 samples a step, a replay of 100,000, a convolution and
+a dense layer of the same size, the same ε and target period. What differs: ours plays 64 games at a
+time and the peer one; ours uses double Q-learning, a step size that falls, and a layer norm after the
+dense layer; the peer's after the convolution is over all positions. The peer's game is set to gymnax's
+rules: no sticky actions, cut at 1,000 steps.
 """
 
 import argparse

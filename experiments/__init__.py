@@ -21,7 +21,11 @@ def names() -> list[str]:
 
 def summary(name: str) -> str:
     """What an experiment shows, in a line; read from its file, which is not run."""
-    text = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8")))
+    path = FOLDER / f"{name}.py"
+    try:
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+    except SyntaxError as error:
+        return f"cannot be read: {error}"
     return (text or "").split("\n")[0]
 
 

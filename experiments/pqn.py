@@ -6,19 +6,7 @@ normalisation and λ-returns (Gallici et al. 2024).
     python launch.py --exp=pqn
 """
 
-from typing import TYPE_CHECKING
-
 from mi203jax.configs import PQN
 from mi203jax.core.experiment import Experiment
 
-if TYPE_CHECKING:
-    from mi203jax.core.task import Task
-
-
-def _task() -> "Task":
-    from mi203jax.tasks.pqn import task
-
-    return task
-
-
-EXPERIMENT = Experiment(PQN(), _task)
+EXPERIMENT = Experiment(PQN(), "mi203jax.tasks.pqn:task")

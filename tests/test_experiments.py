@@ -24,7 +24,7 @@ def test_is_described(name):
 def test_has_a_configuration_and_a_task(name):
     experiment = experiments.get(name)
     assert isinstance(experiment.config, RunConfig)
-    task = experiment.task()
+    task = experiment.load_task()
     assert isinstance(task, Task)
     assert task.objective.startswith("eval/")
     assert task.best in ("max", "min")

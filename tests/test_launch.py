@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,6 +53,12 @@ class TestWithoutJax:
             (["--exp=dqn", "gamma=1.5"], 2),
             (["--exp=dqn", "env=Breakout"], 2),
             (["--exp=dqn", "--sedes=3"], 2),
+            (["--exp=dqn", "--describe", "gamma=0.9,0.8", "--seeds=3"], 0),
+            (["--exp=dqn", "--help"], 0),
+            (["--exp=pqn", "env=DeepSea-bsuite"], 2),
+            (["--exp=dqn", "--out=tests"], 2),
+            (["--resume=nowhere"], 2),
+            (["--resume=tests"], 2),
         ],
     )
     def test_does_not_import_jax(self, arguments, status):
@@ -77,7 +85,7 @@ class TestWithoutJax:
 
 BAD = [
     (["--exp=dqm"], "Unknown experiment 'dqm'. Did you mean 'dqn'?"),
-    ([], "Nothing to do: expected --exp=NAME."),
+    ([], "Nothing to do: expected --exp=NAME"),
     (["--sedes=3", "--exp=dqn"], "Unknown flag --sedes. Did you mean 'seeds'?"),
     (["--exp=dqn", "--seeds=many"], "flag --seeds=many"),
     (["--exp=dqn", "--seeds=0"], "--seeds=0: expected"),
@@ -101,6 +109,32 @@ BAD = [
     (["--exp=pqn", "minibatches=3"], "minibatches=3 does not divide num_envs * num_steps = 4096"),
     (["--exp=pqn", "env=DeepSea-bsuite"], "num_steps=32 is longer than the episodes"),
     (["--exp=dqn", "--checkpoint-every=0"], "--checkpoint-every=0.0: expected seconds in (0, inf)"),
+    (["--exp=dqn", "--checkpoint-every=nan"], "--checkpoint-every=nan: expected seconds in (0, inf)"),
+    (["--exp=dqn", "total_steps=3e9"], "total_steps=3000000000: expected a whole number in [1, 2000000000]"),
+    (
+        ["--exp=dqn", "replay_size=1e12"],
+        "replay_size=1000000000000: expected a whole number in [1, inf), and of a size",
+    ),
+    (
+        ["--exp=dqn", "learning_rate=1e39"],
+        "learning_rate=1e+39: expected a finite number in (0, inf), and of a size",
+    ),
+    (
+        ["--exp=dqn", "learning_rate=1e-50"],
+        "learning_rate=1e-50: expected a finite number in (0, inf), and of a size",
+    ),
+    (["--exp=dqn", "gradient_steps=1e6"], "gradient_steps=1000000 makes more than 2147483647 gradient steps"),
+    (
+        ["--exp=dqn", "--gamma=0.9"],
+        "Unknown flag --gamma: it is a field of dqn. Write gamma=VALUE, without dashes.",
+    ),
+    (["--exp=dqn", "env=Pendulum-V1"], "Unknown env=Pendulum-V1. Did you mean 'Pendulum-v1'?"),
+    (["exp=dqn"], "Nothing to do: expected --exp=NAME, --list or --help. Did you mean --exp=dqn?"),
+    (["dqn"], "Nothing to do: expected --exp=NAME, --list or --help. Did you mean --exp=dqn?"),
+    (
+        ["--exp=dqn", "--chekpoint-every=3"],
+        "Unknown flag --chekpoint_every. Did you mean 'checkpoint-every'?",
+    ),
     (["--exp=dqn", "--resume=somewhere"], "--exp contradicts --resume"),
     (["--exp=dqn", "--list"], "--exp contradicts --list"),
     (["--describe"], "--describe needs an experiment"),
@@ -178,7 +212,10 @@ class TestRuns:
     def test_figures_that_fail_leave_the_results(self, tmp_path, capsys):
         assert main("--exp=toy", "fail_late=true", "--out=x") == 1
         assert "no paint left" in capsys.readouterr().err
-        assert main("--resume=x") == 1  # the training is not repeated
+        assert "done" in (tmp_path / "x" / "results.csv").read_text()
+        lines = (tmp_path / "x" / "metrics.jsonl").read_text()
+        assert main("--resume=x") == 1
+        assert (tmp_path / "x" / "metrics.jsonl").read_text() == lines  # the training is not repeated
 
     def test_resume_of_a_finished_run(self, capsys):
         assert main("--exp=toy", "--out=x", "--quiet") == 0
@@ -196,8 +233,8 @@ def final_state(folder):
     import jax
     import orbax.checkpoint as ocp
 
-    (step,) = (p for p in (folder / "checkpoints" / "group-0").iterdir() if p.name.isdigit())
-    tree = ocp.StandardCheckpointer().restore((step / "default").absolute())
+    (step,) = (p for p in (folder / "checkpoints" / "group-0").iterdir() if p.is_dir())
+    tree = ocp.StandardCheckpointer().restore(step.absolute())
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {
         jax.tree_util.keystr(p): np.asarray(
@@ -258,16 +295,15 @@ class TestInterrupted:
 
     @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
     def test_signals_save_and_say_how_to_go_on(self, tmp_path, number, status):
-        folder = tmp_path / "run"
+        folder = tmp_path / "été 1"
         command = [sys.executable, str(ROOT / "launch.py"), *SWEEP, f"--out={folder}"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         wait_until((folder / "metrics.jsonl").exists, process)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
         assert process.returncode == status
-        assert (
-            err == f"{signal.Signals(number).name}: saved. Go on with: python launch.py --resume={folder}\n"
-        )
+        command = shlex.join(["python", str(ROOT / "launch.py"), f"--resume={folder}"])
+        assert err == f"launch.py: {signal.Signals(number).name}: saved. Go on with: {command}\n"
         assert list((folder / "checkpoints" / "group-0").iterdir())
         second = subprocess.Popen(
             [sys.executable, str(ROOT / "launch.py"), f"--resume={folder}"], stdout=subprocess.DEVNULL
@@ -279,3 +315,39 @@ class TestInterrupted:
         assert "is in use by another process" in refused.stderr
         os.kill(second.pid, signal.SIGKILL)
         second.wait()
+
+
+def test_a_signal_before_anything_is_written(tmp_path):
+    command = [sys.executable, str(ROOT / "launch.py"), *SWEEP, f"--out={tmp_path / 'run'}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(1.0)  # somewhere in its imports
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert err == "launch.py: SIGTERM: nothing was written.\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_reader_that_goes_away_does_not_stop_the_run(tmp_path):
+    small = [*SMALL, "total_steps=16_000", "eval_every=1_000"]
+    command = [sys.executable, str(ROOT / "launch.py"), "--exp=dqn", *small, f"--out={tmp_path / 'run'}"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=120) == 0, process.stderr.read()
+    assert (tmp_path / "run" / "results.csv").exists()
+
+
+def test_a_damaged_checkpoint_gets_one_line(undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(undisturbed, folder)
+    status = (folder / "status.json").read_text()
+    (folder / "status.json").write_text(status.replace("true", "false").replace("done", "running"))
+    file = max(
+        (f for f in (folder / "checkpoints").rglob("*") if f.is_file()), key=lambda f: f.stat().st_size
+    )
+    file.write_bytes(file.read_bytes()[:-1])
+    done = run(f"--resume={folder}", check=2)
+    assert "is damaged" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from mi203jax.configs.q_learning import QLearning
-from mi203jax.core.config import config, static, traced
+from mi203jax.core.config import MAX_INT, config, static, traced
 from mi203jax.core.errors import UsageError
 
 
@@ -36,6 +36,11 @@ class DQN(QLearning):
                 f"replay_size={self.replay_size}."
             )
 
+        if self.num_iterations * self.gradient_steps > MAX_INT:
+            raise UsageError(
+                f"gradient_steps={self.gradient_steps} makes more than {MAX_INT} gradient steps in the run: "
+                f"expected at most {MAX_INT // self.num_iterations}."
+            )
         if self.learning_starts >= self.total_steps:
             raise UsageError(
                 f"learning_starts={self.learning_starts} is not before the end: expected less than "

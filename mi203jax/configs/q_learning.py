@@ -8,30 +8,30 @@ import sys
 from mi203jax.core.config import RunConfig, config, static, traced
 from mi203jax.core.errors import UsageError, did_you_mean
 
-DISCRETE = (
-    "Asterix-MinAtar",
-    "Breakout-MinAtar",
-    "Freeway-MinAtar",
-    "Seaquest-MinAtar",
-    "SpaceInvaders-MinAtar",
-    "CartPole-v1",
-    "Acrobot-v1",
-    "MountainCar-v0",
-    "Catch-bsuite",
-    "DeepSea-bsuite",
-    "MemoryChain-bsuite",
-    "UmbrellaChain-bsuite",
-    "DiscountingChain-bsuite",
-    "MNISTBandit-bsuite",
-    "SimpleBandit-bsuite",
-    "FourRooms-misc",
-    "MetaMaze-misc",
-    "BernoulliBandit-misc",
-    "GaussianBandit-misc",
-    "Pong-misc",
-    "FrozenLake-misc",
-)
-"""gymnax's environments whose actions are buttons."""
+DISCRETE = {
+    "Asterix-MinAtar": 1000,
+    "Breakout-MinAtar": 1000,
+    "Freeway-MinAtar": 2500,
+    "Seaquest-MinAtar": 1000,
+    "SpaceInvaders-MinAtar": 1000,
+    "CartPole-v1": 500,
+    "Acrobot-v1": 500,
+    "MountainCar-v0": 200,
+    "Catch-bsuite": 1000,
+    "DeepSea-bsuite": 8,
+    "MemoryChain-bsuite": 1000,
+    "UmbrellaChain-bsuite": 100,
+    "DiscountingChain-bsuite": 100,
+    "MNISTBandit-bsuite": 1,
+    "SimpleBandit-bsuite": 100,
+    "FourRooms-misc": 500,
+    "MetaMaze-misc": 200,
+    "BernoulliBandit-misc": 100,
+    "GaussianBandit-misc": 100,
+    "Pong-misc": 1000,
+    "FrozenLake-misc": 100,
+}
+"""gymnax's environments whose actions are buttons, and the step at which each cuts an episode."""
 
 CONTINUOUS = (
     "Pendulum-v1",
@@ -47,7 +47,7 @@ CONTINUOUS = (
 class QLearning(RunConfig):
     """An ε-greedy agent that learns Q(s, a, θ). A step is one step of one environment."""
 
-    total_steps: int = static(512_000, "length of the run, in environment steps", "[1, inf)")
+    total_steps: int = static(512_000, "length of the run, in environment steps", "[1, 2000000000]")
     eval_every: int = static(25_600, "environment steps between two evaluations", "[1, inf)")
     env: str = static("Breakout-MinAtar", "gymnax environment with discrete actions")
     num_envs: int = static(64, "environments that play side by side", "[1, inf)")
@@ -62,18 +62,18 @@ class QLearning(RunConfig):
     hidden: tuple[int, ...] = static((128,), "widths of the dense layers", "[1, inf)")
     layer_norm: bool = static(False, "normalise each layer before its relu")
     eval_episodes: int = static(32, "greedy episodes in an evaluation", "[1, inf)")
-    play_frames: int = static(300, "frames of the GIF of the trained agent", "[1, 5000]")
+    play_frames: int = static(300, "frames of the GIF of the trained agent", "[1, 1000]")
 
     def check(self) -> None:
         """Fields that must fit each other."""
         super().check()
         # An environment that the user registered with gymnax counts too.
         gymnax = sys.modules.get("gymnax")
-        registered = tuple(gymnax.registered_envs) if gymnax else ()
+        known = {*DISCRETE, *(gymnax.registered_envs if gymnax else ())}
         if self.env in CONTINUOUS:
             raise UsageError(
                 f"env={self.env} has continuous actions: expected an environment with discrete "
-                f"actions, such as {DISCRETE[1]}."
+                "actions, such as Breakout-MinAtar."
             )
-        if self.env not in DISCRETE + registered:
-            raise UsageError(f"Unknown env={self.env}. {did_you_mean(self.env, DISCRETE)}")
+        if self.env not in known:
+            raise UsageError(f"Unknown env={self.env}. {did_you_mean(self.env, {*known, *CONTINUOUS})}")

@@ -1,31 +1,43 @@
-"""Checkpoints by orbax: the whole state of a group of trials, written atomically."""
+"""Checkpoints by orbax: the whole state of a group of trials, written atomically, read with a check.
 
+In a group's folder stand `ITERATION/`, which is orbax's, and `ITERATION.json`, which says that it is
+complete, what its files are, and to which configuration it belongs.
+"""
+
+import hashlib
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import jax
 
 from mi203jax.core.errors import UsageError
 from mi203jax.core.loop import Carry
+from mi203jax.core.run_directory import write_text
 
 
 class Checkpoints:
     """The checkpoints of one group; the newest complete one counts."""
 
-    def __init__(self, folder: Path):
-        import orbax.checkpoint as ocp  # 0.8 s: not before there is something to save or to read
-        from absl import logging
-
-        logging.set_verbosity(logging.ERROR)
+    def __init__(self, folder: Path, config: Path):
+        """Looks into `folder`, which need not exist; `config` is the run's `config.json`."""
         self.folder = folder.absolute()
-        self._ocp = ocp
-        options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
-        self._manager = ocp.CheckpointManager(self.folder, options=options)
+        self._config = config
 
     def save(self, iteration: int, carry: Carry) -> None:
-        """Writes the carry after so many iterations, and then removes the one before."""
-        if self._manager.latest_step() != iteration:
-            self._manager.save(iteration, args=self._ocp.args.StandardSave(carry))
+        """Writes the carry after so many iterations, and then removes what was there before."""
+        if self._latest() == iteration:
+            return
+        target = self.folder / str(iteration)
+        shutil.rmtree(target, ignore_errors=True)  # left by a process that died before it was complete
+        with _orbax() as (checkpointer, args):
+            checkpointer.save(target, args=args.StandardSave(carry))
+        manifest = {"config": _digest(self._config), "files": _digests(target)}
+        write_text(target.with_suffix(".json"), json.dumps(manifest))
+        for other in self.folder.iterdir():
+            if other.stem != str(iteration):
+                shutil.rmtree(other) if other.is_dir() else other.unlink()
 
     def restore(self, like: Carry) -> tuple[int, Carry] | None:
         """Iterations done and the carry then; None if none was saved.
@@ -34,32 +46,79 @@ class Checkpoints:
             like: shapes and dtypes of the carry.
 
         Raises:
-            UsageError: if a checkpoint is there and cannot be read.
+            UsageError: if a checkpoint is there and cannot be used.
         """
-        iteration = self._manager.latest_step()
+        iteration = self.verify()
         if iteration is None:
             return None
         try:
-            carry = self._manager.restore(iteration, args=self._ocp.args.StandardRestore(like))
-            _check(like, carry)
+            with _orbax() as (checkpointer, args):
+                carry = checkpointer.restore(self.folder / str(iteration), args=args.StandardRestore(like))
+            _compare(like, carry)
         except Exception as error:  # orbax and tensorstore raise whatever they meet
-            reason = str(error).strip().splitlines()[0][:200]
-            raise UsageError(
-                f"{self.folder / str(iteration)} is damaged: {reason}. Start the run anew in another folder."
-            ) from error
+            raise self._damaged(iteration, str(error).strip().splitlines()[0][:200]) from error
         return iteration, carry
 
-    def close(self) -> None:
-        """Ends what orbax has under way."""
-        self._manager.close()
+    def verify(self) -> int | None:
+        """The iteration of the newest complete checkpoint, every byte of which is as it was written.
+
+        Raises:
+            UsageError: naming what is not.
+        """
+        iteration = self._latest()
+        if iteration is None:
+            return None
+        target = self.folder / str(iteration)
+        try:
+            manifest = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
+            expected, config = dict(manifest["files"]), manifest["config"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise self._damaged(iteration, f"{target.with_suffix('.json').name} cannot be read") from None
+        if config != _digest(self._config):
+            raise self._damaged(iteration, "config.json is not the one that it was made with")
+        found = _digests(target)
+        for name in sorted(expected.keys() | found.keys()):
+            if expected.get(name) != found.get(name):
+                raise self._damaged(iteration, f"{name} is not what was written")
+        return iteration
+
+    def _latest(self) -> int | None:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UsageError(f"{self.folder} is damaged: expected a folder.")
+        complete = (int(p.stem) for p in self.folder.glob("*.json") if p.stem.isdecimal())
+        return max(complete, default=None)
+
+    def _damaged(self, iteration: int, reason: str) -> UsageError:
+        where = self.folder / str(iteration)
+        return UsageError(f"Checkpoint {where} is damaged: {reason}. Start the run anew in another folder.")
 
 
-def _check(like: Carry, carry: Carry) -> None:
+class _orbax:  # noqa: N801
+    """orbax's checkpointer and its arguments; imported here, since that takes most of a second."""
+
+    def __enter__(self) -> tuple[Any, Any]:
+        import orbax.checkpoint as ocp
+        from absl import logging
+
+        logging.set_verbosity(logging.ERROR)
+        self._checkpointer = ocp.Checkpointer(ocp.StandardCheckpointHandler())
+        return self._checkpointer, ocp.args
+
+    def __exit__(self, *exception: object) -> None:
+        self._checkpointer.close()
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {p.relative_to(folder).as_posix(): _digest(p) for p in files}
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _compare(like: Carry, carry: Carry) -> None:
     for expected, found in zip(jax.tree.leaves(like), jax.tree.leaves(carry), strict=True):
         if (expected.shape, expected.dtype) != (found.shape, found.dtype):
             raise ValueError(f"expected {expected.dtype}{expected.shape}, found {found.dtype}{found.shape}")
-
-
-def remove(folder: Path) -> None:
-    """Deletes a group's checkpoints, if there are any."""
-    shutil.rmtree(folder, ignore_errors=True)

@@ -7,6 +7,7 @@ at once; classes are registered as pytrees as soon as jax is there.
 """
 
 import dataclasses
+import functools
 import math
 import re
 import sys
@@ -16,6 +17,8 @@ from typing import Any, Literal, TypeVar, dataclass_transform
 from mi203jax.core.errors import UsageError, did_you_mean
 
 T = TypeVar("T")
+MAX_INT = 2**31 - 1  # jax computes with 32 bits
+MIN_FLOAT, MAX_FLOAT = 1.2e-38, 3.4e38
 
 
 # ---- declaring fields ----
@@ -135,14 +138,15 @@ def _rebuild(cls: type, items: list[tuple[str, Any]]) -> Any:
 class RunConfig:
     """What every experiment has. A *step* is the unit in which runs are measured."""
 
-    total_steps: int = static(10_000, "length of the run, in steps", "[1, inf)")
+    # Not up to 2³¹, so that the step after the last one can still be counted.
+    total_steps: int = static(10_000, "length of the run, in steps", "[1, 2000000000]")
     eval_every: int = static(1_000, "steps between two evaluations", "[1, inf)")
     seed: int = traced(0, "seed of every random choice of the trial", "[0, 2147483647]")
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
-            if isinstance(value, bool | int | float | str | tuple | list | None):
+            if is_static(f) or not _stands_for_numbers(value):
                 object.__setattr__(self, f.name, check_value(f, type_of(type(self), f.name), value))
         self.check()
 
@@ -169,6 +173,15 @@ class RunConfig:
         return min(max(1, self.eval_every // self.steps_per_iteration), self.num_iterations)
 
 
+def _stands_for_numbers(value: Any) -> bool:
+    """Whether this is what jax puts in place of a number: an array, a tracer, a shape, a placeholder."""
+    return type(value) is object or (hasattr(value, "shape") and not _is_numpy_scalar(value))
+
+
+def _is_numpy_scalar(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and type(value).__name__ != "ndarray" and hasattr(value, "item")
+
+
 def is_static(field: dataclasses.Field) -> bool:
     """Whether trials that differ in this field need a program each."""
     return field.metadata["static"]
@@ -181,7 +194,12 @@ def static_part(c: RunConfig) -> tuple:
 
 def type_of(cls: type, name: str) -> Any:
     """The annotated type of a field."""
-    return typing.get_type_hints(cls)[name]
+    return _types(cls)[name]
+
+
+@functools.cache
+def _types(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 # ---- values: from text, from JSON, and checked ----
@@ -248,17 +266,24 @@ def check_value(field: dataclasses.Field, kind: Any, value: Any) -> Any:
         return tuple(check_value(field, typing.get_args(kind)[0], v) for v in value)
     if origin is Literal and value in typing.get_args(kind):
         return value
+    value = value.item() if _is_numpy_scalar(value) else value
     if kind is float and type(value) is int:
         value = float(value)
-    interval = field.metadata["interval"]
     wrong_type = origin is not None or not isinstance(value, kind)
-    if wrong_type or (isinstance(value, bool) and kind is not bool):
-        raise UsageError(_refusal(field, kind, value))
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(_refusal(field, kind, value))
-    if interval is not None and not isinstance(value, str | bool) and value not in interval:
+    if wrong_type or (isinstance(value, bool) and kind is not bool) or not _in_range(field, value):
         raise UsageError(_refusal(field, kind, value))
     return value
+
+
+def _in_range(field: dataclasses.Field, value: Any) -> bool:
+    if isinstance(value, str | bool):
+        return True
+    if isinstance(value, int) and abs(value) > MAX_INT:
+        return False
+    if isinstance(value, float) and value != 0.0 and not MIN_FLOAT < abs(value) < MAX_FLOAT:
+        return False  # nor if it is not a number: that compares false with any
+    interval = field.metadata["interval"]
+    return interval is None or value in interval
 
 
 def _refusal(field: dataclasses.Field, kind: Any, value: Any) -> str:
@@ -267,6 +292,10 @@ def _refusal(field: dataclasses.Field, kind: Any, value: Any) -> str:
     expected = f"{field.name}={value}: expected {type_name(kind)}{where}"
     if typing.get_origin(kind) is Literal:
         return f"{expected}. {did_you_mean(str(value), map(str, typing.get_args(kind)))}"
+    if isinstance(value, int | float) and math.isfinite(value) and value:
+        small, large = (1, MAX_INT) if isinstance(value, int) else (MIN_FLOAT, MAX_FLOAT)
+        if not small <= abs(value) <= large:
+            expected += ", and of a size that 32 bits hold"
     return f"{expected} ({field.metadata['doc']})."
 
 

@@ -1,5 +1,7 @@
 """What one sees while a run goes on, and at its end."""
 
+import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from mi203jax.core.results import Row
@@ -23,29 +25,39 @@ class Display:
         self.quiet = quiet
         self._objective = objective
         self._in_training = "train/" + objective.partition("/")[2]
-        self._console = Console(highlight=False, soft_wrap=True)
+        terminal = sys.stdout.isatty()
+        # On a pipe nobody's window is 80 columns wide.
+        self._console = Console(highlight=False, soft_wrap=True, width=None if terminal else 160)
         self._progress: Progress | None = None
         self._bar: Any = None
-        self._clock = (0, 0.0)
+        self._clock, self._warm = (0, 0.0), False
 
     def say(self, text: str) -> None:
         """A line for the reader."""
-        if not self.quiet:
-            self._console.print(text, markup=False)
+        self._print(text, markup=False)
+
+    def _print(self, what: Any, **options: Any) -> None:
+        if self.quiet:
+            return
+        try:
+            self._console.print(what, **options)
+        except BrokenPipeError:  # the reader has gone; the run goes on
+            self.quiet = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def begin(self, name: str, done: int, total: int) -> None:
         """A group of trials begins, or goes on from `done` of `total` steps."""
-        self._clock = (done, time.monotonic())
+        self._clock, self._warm = (done, time.monotonic()), False
         if self.quiet or not self._console.is_terminal:
             return
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
             _Speed(),
             TextColumn("ETA"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[latest]}"),
+            TextColumn("{task.fields[latest]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=self._console,
             transient=True,
         )
@@ -54,16 +66,16 @@ class Display:
 
     def update(self, step: int, trials: int, training: Values) -> None:
         """So many steps are done in each of so many trials."""
-        if self._progress is None or step == 0:
-            return
         before, then = self._clock
+        if self._progress is None or step == before:
+            return
         now = time.monotonic()
-        speed = trials * (step - before) / max(now - then, 1e-9) if step > before else None
-        self._clock = (step, now)
+        # The first call includes compilation, and says nothing about the speed to come.
+        speed = trials * (step - before) / max(now - then, 1e-9) if self._warm else None
+        self._clock, self._warm = (step, now), True
         name = self._in_training
         latest = _range(name, training[name]) if name in training else ""
-        # The first call includes compilation, and says nothing about the speed to come.
-        self._progress.update(self._bar, completed=step, latest=latest, speed=speed if before else None)
+        self._progress.update(self._bar, completed=step, latest=latest, speed=speed)
 
     def record(self, step: int, evaluation: Values) -> None:
         """An evaluation after so many steps."""
@@ -84,14 +96,16 @@ class Display:
             print(folder)
             return
         columns = [n for n in rows[0] if "/" not in n or n == objective or n.startswith("best/")]
-        if not any(r["error"] for r in rows):
-            columns.remove("error")
-        table = Table(title=None)
+        columns.remove("error")
+        table = Table()
         for name in columns:
-            table.add_column(name, justify="left" if name in ("status", "error") else "right")
+            table.add_column(name, justify="left" if name == "status" else "right", overflow="fold")
         for row in rows:
             table.add_row(*(Text(_cell(row[n])) for n in columns))
-        self._console.print(table)
+        self._print(table)
+        for row in rows:
+            if row["error"]:
+                self.say(f"trial {row['trial']} {row['status']}: {row['error']}")
         for figure in figures:
             self.say(f"{figure}")
         self.say(f"run directory: {folder}")

@@ -1,6 +1,6 @@
 """An experiment: a task of the course, with the configuration it runs with. Does not import jax."""
 
-from collections.abc import Callable
+import importlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from mi203jax.core.config import RunConfig
@@ -14,8 +14,15 @@ class Experiment(NamedTuple):
 
     Attributes:
         config: the defaults, of which the command line changes fields.
-        task: gives the task; called only when something is to run, so that it may import jax.
+        task: `"module:name"` of the task, imported only when something is to run; or the task itself.
     """
 
     config: RunConfig
-    task: "Callable[[], Task]"
+    task: "str | Task"
+
+    def load_task(self) -> "Task":
+        """The task."""
+        if not isinstance(self.task, str):
+            return self.task
+        module, _, name = self.task.partition(":")
+        return getattr(importlib.import_module(module), name)

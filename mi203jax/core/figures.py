@@ -48,8 +48,11 @@ def learning_curves(
     of_arm: dict[str, list[int]] = {}
     for i, c in enumerate(trials):
         of_arm.setdefault(label(c, arms), []).append(i)
+    own: dict[int, list[Record]] = {i: [] for i in range(len(trials))}
+    for record in records:
+        own[record["trial"]].append(record)
     for (name, members), colour in zip(of_arm.items(), colours * (1 + len(of_arm) // 10), strict=False):
-        lines = [_line(records, i, metric) for i in members]
+        lines = [_line(own[i], metric) for i in members]
         for line in lines if len(members) > 1 else []:
             axes.plot(*_points(line), color=colour, alpha=0.3, lw=0.9)
         of = f"mean of {len(members)} seeds" if len(members) > 1 else ""
@@ -58,13 +61,13 @@ def learning_curves(
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    if len(trials) > 1:
+    if len(trials) > 1 and len(of_arm) <= 16:
         axes.legend(frameon=False, fontsize="small", ncols=1 + len(of_arm) // 8)
     return figure
 
 
-def _line(records: Sequence[Record], trial: int, metric: str) -> list[tuple[int, float]]:
-    return [(r["step"], r[metric]) for r in records if r["trial"] == trial and r.get(metric) is not None]
+def _line(records: Sequence[Record], metric: str) -> list[tuple[int, float]]:
+    return [(r["step"], r[metric]) for r in records if r.get(metric) is not None]
 
 
 def _points(line: list[tuple[int, float]]) -> tuple[list[int], list[float]]:

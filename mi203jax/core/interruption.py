@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: asked for at once, done when the state can be saved."""
+"""Ctrl-C and SIGTERM: noted at once, obeyed where the state can be saved."""
 
 import signal
 from pathlib import Path
@@ -7,16 +7,16 @@ from typing import Any
 
 
 class Interrupted(Exception):
-    """The run was asked to stop, and its state is saved."""
+    """The run was asked to stop; what it had done is saved in `folder`, or nothing was written."""
 
-    def __init__(self, signal_number: int, folder: Path):
+    def __init__(self, signal_number: int, folder: Path | None):
         super().__init__(signal.Signals(signal_number).name)
         self.exit_code = 128 + signal_number
         self.folder = folder
 
 
 class Interruption:
-    """Remembers SIGINT and SIGTERM while it is entered. A second Ctrl-C stops at once."""
+    """Notes SIGINT and SIGTERM while it is entered. A second Ctrl-C stops at once."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -24,14 +24,26 @@ class Interruption:
 
     def __enter__(self) -> "Interruption":
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._remember)
+            self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _remember(self, number: int, frame: FrameType | None) -> None:
+    def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.signal = number
+
+    def check(self, folder: Path | None = None) -> None:
+        """Stops here if that was asked for.
+
+        Args:
+            folder: where everything that was done is saved; None if nothing was written.
+
+        Raises:
+            Interrupted: if a signal came.
+        """
+        if self.signal is not None:
+            raise Interrupted(self.signal, folder)

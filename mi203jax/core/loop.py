@@ -80,8 +80,9 @@ def _divide(mean: Mean) -> jax.Array:
 def train(task: Task, config: RunConfig, data: PyTree, key: jax.Array) -> tuple[PyTree, Values]:
     """Trains one trial: the whole run as a pure function.
 
-    It may be put under `jax.jit` (the static fields of `config` are part of the program), `jax.vmap`
-    (over stacked configurations and keys, see `stack`) and `jax.grad`.
+    It may be put under `jax.jit` (the static fields of `config` are part of the program) and `jax.vmap`
+    (over stacked configurations and keys, see `stack`), and under `jax.grad` where the task's own step
+    can be differentiated: Adam cannot where a gradient is zero.
 
     Args:
         task: what is learnt.
@@ -163,8 +164,8 @@ class Group:
             resume: iterations done, and the carry then; the carry is consumed.
 
         Yields:
-            The progress: at step 0, after each batch of iterations, at each evaluation. Its carry is
-            the loop's own, and gone once the next one is asked for: copy what is to last.
+            The progress: before the first iteration, after each batch of them, at each evaluation. Its
+            carry is the loop's own, and gone once the next one is asked for: copy what is to last.
         """
         every, total = self.config.eval_iterations, self.config.num_iterations
         if resume is None:
@@ -172,6 +173,7 @@ class Group:
             yield Progress(0, carry, self._means(carry), *self._evaluate(self._configs, carry, self.data))
         else:
             done, carry = resume
+            yield Progress(done, carry, self._means(carry), None, None)
         while done < total:
             boundary = min(total, done // every * every + every)
             count = min(boundary - done, max(1, length()))

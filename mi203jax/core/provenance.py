@@ -12,7 +12,9 @@ from typing import Any
 
 import jax
 
-PACKAGES = ("mi203jax", "jax", "jaxlib", "flax", "optax", "gymnax", "orbax-checkpoint", "numpy")
+from mi203jax import __version__
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "gymnax", "orbax-checkpoint", "numpy")
 
 
 def provenance(seeds: list[int]) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def provenance(seeds: list[int]) -> dict[str, Any]:
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
         "seeds": seeds,
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {"mi203jax": __version__} | {name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "devices": [f"{d.platform}: {d.device_kind}" for d in jax.devices()],
@@ -37,14 +39,30 @@ def _version(name: str) -> str | None:
         return None
 
 
+def differences(begun: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What can change the last bits of a result, and is not as it was, each in a few words."""
+    before, after = begun["packages"], now["packages"]
+    pairs = {name: (before.get(name), version) for name, version in after.items()}
+    pairs |= {name: (begun.get(name), now[name]) for name in ("cores", "devices")}
+    pairs["git commit"] = (_commit(begun), _commit(now))
+    return [f"begun with {n} {a}, going on with {b}" for n, (a, b) in pairs.items() if a != b]
+
+
+def _commit(provenance: dict[str, Any]) -> str | None:
+    git = provenance.get("git")
+    return git.get("commit") if isinstance(git, dict) else None
+
+
 def _git() -> dict[str, Any] | None:
-    here = Path(__file__).parent
+    """The commit of this code, if it is in a repository, and whether anything there differs from it."""
+    here = Path(__file__)
 
     def ask(*arguments: str) -> str:
-        command = ["git", "-C", str(here), *arguments]
+        command = ["git", "-C", str(here.parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
-        return {"commit": ask("rev-parse", "HEAD"), "modified": bool(ask("status", "--porcelain", "."))}
+        ask("ls-files", "--error-unmatch", here.name)  # not a repository around an installed package
+        return {"commit": ask("rev-parse", "HEAD"), "modified": bool(ask("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return None

@@ -1,7 +1,8 @@
 """A run from its trials to its figures: what joins the loop to files, screen and signals."""
 
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,11 +16,11 @@ from mi203jax.core.experiment import Experiment
 from mi203jax.core.figures import learning_curves, save_figure
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.loop import Carry, Group, Progress, trial
-from mi203jax.core.provenance import provenance
+from mi203jax.core.provenance import differences, provenance
 from mi203jax.core.results import Row, ranked, results, write_csv
 from mi203jax.core.run_directory import Record, RunDirectory, Status
 from mi203jax.core.task import PyTree, Task
-from mi203jax.core.tensorboard import Tensorboard, require_tensorboard
+from mi203jax.core.tensorboard import Tensorboard
 from mi203jax.core.trials import group, label, varied_fields
 
 
@@ -55,76 +56,77 @@ def plan(task: Task, trials: Sequence[RunConfig]) -> list[Plan]:
 
 
 def begin(
-    name: str, experiment: Experiment, trials: Sequence[RunConfig], out: str | None, options: Options
+    name: str,
+    experiment: Experiment,
+    trials: Sequence[RunConfig],
+    out: str | None,
+    options: Options,
+    interruption: Interruption,
 ) -> list[Row]:
     """Runs trials of an experiment in a new folder and gives the rows of the results, best first.
+
+    Args:
+        name: the experiment's name.
+        experiment: the experiment.
+        trials: the configurations.
+        out: the folder; None: one under `runs/`.
+        options: how the run is kept and shown.
+        interruption: asked now and then whether to stop.
 
     Raises:
         UsageError: if a configuration or the folder cannot work; nothing was written.
         Interrupted: after Ctrl-C or SIGTERM, with everything saved.
     """
-    check_options(options)
-    task = experiment.task()
+    task = experiment.load_task()
     plans = plan(task, trials)
+    interruption.check()
     directory = RunDirectory.create(out, name, trials, provenance([c.seed for c in trials]))
-    return _run(Session(task, plans, directory, options))
+    try:
+        return Session(task, plans, directory, options, interruption).run()
+    finally:
+        directory.close()
 
 
-def resume(path: str, experiments: Callable[[str], Experiment], options: Options) -> list[Row]:
-    """Goes on with the run in a folder, running only what is missing or failed.
+def resume(
+    directory: RunDirectory, experiment: Experiment, options: Options, interruption: Interruption
+) -> list[Row]:
+    """Goes on with the run in a folder, running only what is missing or failed; closes the folder.
 
     Raises:
-        UsageError: if there is no run that can go on.
+        UsageError: if a checkpoint is damaged; nothing was written.
         Interrupted: after Ctrl-C or SIGTERM, with everything saved.
     """
-    check_options(options)
-    directory = RunDirectory.open(path, lambda name: type(experiments(name).config))
     try:
-        if directory.is_finished:
-            results_file = directory.path / "results.csv"
-            raise UsageError(f"--resume={path}: this run is finished; its results are in {results_file}.")
-        task = experiments(directory.experiment).task()
-        session = Session(task, plan(task, directory.trials), directory, options)
-        _note_resume(session)
-    except BaseException:
-        directory.close()
-        raise
-    return _run(session)
-
-
-def _note_resume(session: "Session") -> None:
-    """Adds this process to the run's provenance, and says what it changes."""
-    begun, now = session.directory.provenance(), provenance([])
-    session.directory.save_provenance(begun | {"resumed": [*begun.get("resumed", []), now]})
-    versions = [p.get("packages", {}).get("jaxlib") for p in (begun, now)]
-    if versions[0] != versions[1]:
-        session.display.say(
-            f"begun with jaxlib {versions[0]}, going on with {versions[1]}: equal to rounding, "
-            "not bit for bit"
-        )
-
-
-def _run(session: "Session") -> list[Row]:
-    try:
+        task = experiment.load_task()
+        session = Session(task, plan(task, directory.trials), directory, options, interruption)
+        for number in range(len(session.plans)):
+            session.checkpoints(number).verify()
+        interruption.check(directory.path)
+        begun, now = directory.provenance(), provenance([])
+        directory.save_provenance(begun | {"resumed": [*begun.get("resumed", []), now]})
+        for difference in differences(begun, now):
+            session.display.say(f"{difference}: equal to rounding, not bit for bit")
         return session.run()
     finally:
-        session.directory.close()
-
-
-def check_options(options: Options) -> None:
-    """Raises UsageError if an option needs a package that is not installed."""
-    if options.tensorboard:
-        require_tensorboard()
+        directory.close()
 
 
 class Session:
     """One run of one experiment in one folder."""
 
-    def __init__(self, task: Task, plans: list[Plan], directory: RunDirectory, options: Options):
+    def __init__(
+        self,
+        task: Task,
+        plans: list[Plan],
+        directory: RunDirectory,
+        options: Options,
+        interruption: Interruption,
+    ):
         self.task = task
         self.plans = plans
         self.directory = directory
         self.options = options
+        self.interruption = interruption
         self.display = Display(options.quiet, task.objective)
         self.tensorboard = Tensorboard(directory.path / "tensorboard") if options.tensorboard else None
 
@@ -135,37 +137,45 @@ class Session:
             Interrupted: after Ctrl-C or SIGTERM, with everything saved.
         """
         self.display.say(f"run directory: {self.directory.path}")
-        with Interruption() as interruption:
-            for number in range(len(self.plans)):
-                if not all(self.directory.statuses[i].is_final for i in self.plans[number].members):
-                    self._try_group(number, interruption)
+        for number, (members, _, _) in enumerate(self.plans):
+            self.interruption.check(self.directory.path)
+            if not all(self.directory.statuses[i].is_final for i in members):
+                self._try_group(number)
+        self.interruption.check(self.directory.path)
         return self._conclude()
+
+    def checkpoints(self, number: int) -> Checkpoints:
+        """The checkpoints of a group."""
+        path = self.directory.path
+        return Checkpoints(path / "checkpoints" / f"group-{number}", path / "config.json")
 
     # ---- a group of trials ----
 
-    def _try_group(self, number: int, interruption: Interruption) -> None:
+    def _try_group(self, number: int) -> None:
         """A group that fails does not stop the others."""
         try:
-            self._run_group(number, interruption)
+            self._run_group(number)
         except (Interrupted, UsageError):
             raise
         except Exception as error:
             if self.options.debug:
                 raise
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-            for i in self._running(self.plans[number].members):
+            running = self._running(self.plans[number].members)
+            for i in running:
                 self.directory.statuses[i] = Status("failed", self.directory.statuses[i].step, reason)
             self.directory.save_statuses()
+            self.directory.log_error(f"trials {running}\n{traceback.format_exc()}")
+            self.display.say(f"{self._name(number)} failed: {reason}; see errors.txt")
 
-    def _run_group(self, number: int, interruption: Interruption) -> None:
+    def _run_group(self, number: int) -> None:
         members, program, like = self.plans[number]
-        config = program.config
-        checkpoints = self._checkpoints(number)
+        config, checkpoints = program.config, self.checkpoints(number)
         resume = checkpoints.restore(like)
         done = resume[0] * config.steps_per_iteration if resume else 0
         kept = self.directory.cut(members, done if resume else -1)
         before = max((r["seconds"] for r in kept if r["trial"] in members), default=0.0)
-        self._begin(members, done)
+        self._begin(members, done if resume else -1)
         self.display.begin(self._name(number), done, config.num_iterations * config.steps_per_iteration)
         pace, clock, saved = _Pace(), time.monotonic(), time.monotonic()
         try:
@@ -176,22 +186,17 @@ class Session:
                 self.display.update(step, len(members), training)
                 if progress.evaluation is not None:
                     self._record(members, progress, step, before + time.monotonic() - clock)
-                if not self._running(members):
-                    break
-                if interruption.signal is not None:
-                    checkpoints.save(progress.iteration, progress.carry)
-                    raise Interrupted(interruption.signal, self.directory.path)
-                if time.monotonic() - saved > self.options.checkpoint_every:
+                ends = progress.iteration == config.num_iterations or not self._running(members)
+                due = time.monotonic() - saved > self.options.checkpoint_every
+                if ends or due or self.interruption.signal is not None:
                     checkpoints.save(progress.iteration, progress.carry)
                     saved = time.monotonic()
-            checkpoints.save(progress.iteration, progress.carry)
+                if ends:
+                    break
+                self.interruption.check(self.directory.path)
             self._end(members)
         finally:
             self.display.end()
-            checkpoints.close()
-
-    def _checkpoints(self, number: int) -> Checkpoints:
-        return Checkpoints(self.directory.path / "checkpoints" / f"group-{number}")
 
     def _name(self, number: int) -> str:
         trials, programs = len(self.plans[number].members), len(self.plans)
@@ -202,10 +207,11 @@ class Session:
         return [i for i in members if self.directory.statuses[i].status == "running"]
 
     def _begin(self, members: list[int], done: int) -> None:
+        """Marks as running what did not diverge up to the step where the group goes on."""
         for i in members:
             status = self.directory.statuses[i]
             if status.status != "diverged" or status.step > done:
-                self.directory.statuses[i] = Status("running", done)
+                self.directory.statuses[i] = Status("running", max(0, done))
         self.directory.save_statuses()
 
     def _end(self, members: list[int]) -> None:
@@ -243,13 +249,16 @@ class Session:
 
     def _conclude(self) -> list[Row]:
         run, records = self.directory, self.directory.records()
-        self.display.say("drawing the figures")
         rows = results(run.trials, run.statuses, records, self.task.objective, self.task.best)
+        write_csv(run.path / "results.csv", rows)
         order = ranked(rows, self.task.objective, self.task.best)
+        self.display.say("drawing the figures")
         curves = learning_curves(run.trials, records, self.task.objective, run.experiment)
-        figures = {"learning_curve": curves} | self._figures_of(order[0])
-        files = [save_figure(run.path / "figures" / name, f) for name, f in figures.items()]
-        write_csv(run.path / "results.csv", rows)  # last: now the run is finished
+        files = [save_figure(run.path / "figures" / "learning_curve", curves)]
+        figures = self._figures_of(order[0])
+        self.interruption.check(run.path)
+        files += [save_figure(run.path / "figures" / name, figure) for name, figure in figures.items()]
+        run.finish()
         self.display.summary(order, self.task.objective, run.path, files)
         return order
 
@@ -260,11 +269,10 @@ class Session:
         index = row["trial"]
         number = next(n for n, p in enumerate(self.plans) if index in p.members)
         members, program, like = self.plans[number]
-        checkpoints = self._checkpoints(number)
-        restored = checkpoints.restore(like)
-        checkpoints.close()
+        restored = self.checkpoints(number).restore(like)
         if restored is None:
-            raise UsageError(f"{checkpoints.folder} has no checkpoint of the finished trial {index}.")
+            folder = self.checkpoints(number).folder
+            raise UsageError(f"{folder} has no checkpoint of trial {index}, which is finished.")
         state: PyTree = trial(restored[1].state, members.index(index))
         return self.task.figures(self.directory.trials[index], state, program.data)
 

@@ -8,10 +8,10 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from mi203jax.core.config import RunConfig, field_of, format_value, parse_value, static_part
+from mi203jax.core.config import MAX_INT, RunConfig, field_of, format_value, parse_value, static_part
 from mi203jax.core.errors import UsageError
 
-MAX_SEED = 2**31 - 1
+MAX_SEED = MAX_INT
 
 
 def expand(base: RunConfig, assignments: Sequence[str], seeds: int = 1) -> list[RunConfig]:

@@ -36,10 +36,13 @@ def conv2d(
         `[..., height', width', filters]`, of the dtype of `x`.
 
     Raises:
-        ValueError: if ranks, channels or dtypes do not fit, or a filter is larger than the image.
+        ValueError: if ranks, channels or dtypes do not fit, or a filter is larger than the image,
+            or stride or padding are none.
     """
     _check(x, w)
     strides = (stride, stride) if isinstance(stride, int) else tuple(stride)
+    if len(strides) != 2 or not all(isinstance(s, int) and s > 0 for s in strides):
+        raise ValueError(f"conv2d: stride={stride}: expected a positive number, or two.")
     pads = _pads(x.shape[-3:-1], w.shape[:2], strides, padding)
     padded = [n + sum(p) for n, p in zip(x.shape[-3:-1], pads, strict=True)]
     if padded[0] < w.shape[0] or padded[1] < w.shape[1]:
@@ -77,9 +80,14 @@ def _pads(image, window, strides, padding: Padding) -> tuple[tuple[int, int], tu
         top, left = lax.padtype_to_pads(image, window, strides, padding)
         return tuple(top), tuple(left)  # type: ignore[return-value]
     if isinstance(padding, int):
-        return (padding, padding), (padding, padding)
-    top, left = padding
-    return tuple(top), tuple(left)  # type: ignore[return-value]
+        padding = ((padding, padding), (padding, padding))
+    try:
+        (top, bottom), (left, right) = padding
+    except (TypeError, ValueError):
+        raise ValueError(f"conv2d: padding={padding}: expected ((top, bottom), (left, right)).") from None
+    if min(top, bottom, left, right) < 0:
+        raise ValueError(f"conv2d: padding={padding}: expected no negative number.")
+    return (top, bottom), (left, right)
 
 
 def _check(x: jax.Array, w: jax.Array) -> None:

@@ -66,7 +66,7 @@ def make(name: str) -> Environment:
         env, params = gymnax.make(name)
     space = env.action_space(params)
     if not isinstance(space, gymnax.environments.spaces.Discrete):
-        raise ValueError(f"env={name} has continuous actions: expected discrete ones.")
+        raise ValueError("its actions are continuous, expected discrete ones")
     is_minatar = name.endswith("-MinAtar")
 
     def observe(obs):

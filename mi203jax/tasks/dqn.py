@@ -103,7 +103,7 @@ def learn(c: DQN, learner: Learner, replay: Transition, t: jax.Array, key: jax.A
         return (optax.apply_updates(params, updates), opt_state), value
 
     (params, opt_state), losses = jax.lax.scan(descend, (learner.params, learner.optimizer), batches)
-    # Whether a multiple of the period lies among these steps: right for any number of steps at once.
+    # Whether a multiple of the period lies among these steps; they may be several at once.
     before = t * c.gradient_steps
     copy = (before + c.gradient_steps) // c.target_period > before // c.target_period
     target = jax.tree.map(lambda new, old: jnp.where(copy, new, old), params, learner.target)

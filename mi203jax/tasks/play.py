@@ -26,8 +26,8 @@ def animate(frames: dict[str, np.ndarray], title: str, action_names: tuple[str, 
     """Draws the frames of a greedy agent.
 
     Args:
-        frames: `obs` `[time, ...]` (images `[height, width, channels]`, or anything else, drawn as
-            bars), `q` `[time, actions]`, `reward` `[time]`, `done` `[time]` (whether this step ended
+        frames: `obs` `[time, ...]` (images `[height, width]` or `[height, width, channels]`; anything else is
+            drawn as bars), `q` `[time, actions]`, `reward` `[time]`, `done` `[time]` (whether this step ended
             the episode).
         title: what is played.
         action_names: a name for each button.
@@ -42,7 +42,8 @@ def animate(frames: dict[str, np.ndarray], title: str, action_names: tuple[str, 
     limit = max(1e-6, float(np.abs(obs).max()))
     drawn, total, episode = [], 0.0, 1
     for t in range(len(q)):
-        screen = _grid(obs[t]) if obs[t].ndim == 3 else _bars(obs[t].reshape(-1), limit)
+        one = obs[t][..., None] if obs[t].ndim == 2 else obs[t]
+        screen = _grid(one) if one.ndim == 3 else _bars(one.reshape(-1), limit)
         drawn.append(
             _frame(screen, q[t], scale, action_names, f"{title}   episode {episode}   return {total:g}")
         )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from mi203jax.configs import PQN
-from mi203jax.core.errors import UsageError
+from mi203jax.configs.pqn import check_num_steps
 from mi203jax.core.task import Mean, Metrics, Task
 from mi203jax.rl import lambda_returns, td_error
 from mi203jax.tasks.q_learning import (
@@ -47,11 +47,7 @@ class Phase(NamedTuple):
 def init(c: PQN, data: None, key: jax.Array) -> State:
     """A network, and environments at their start."""
     del data
-    if environment(c).time_limit < c.num_steps:
-        raise UsageError(
-            f"num_steps={c.num_steps} is longer than the episodes of env={c.env}: expected at most "
-            f"its time limit, {environment(c).time_limit}."
-        )
+    check_num_steps(c.num_steps, c.env, environment(c).time_limit)
     net_key, world_key, run_key, test_key = jax.random.split(key, 4)
     params = init_network(c, net_key)
     return State(

@@ -35,11 +35,12 @@ def environment(c: QLearning) -> Environment:
     """The environment of the configuration.
 
     Raises:
-        UsageError: if it needs a file that cannot be had, as MNISTBandit-bsuite does offline.
+        UsageError: if it cannot be made: its actions are continuous, or it needs a file that cannot be
+            had, as MNISTBandit-bsuite does offline.
     """
     try:
         return make(c.env)
-    except OSError as error:
+    except (OSError, ValueError, TypeError) as error:
         raise UsageError(
             f"env={c.env} cannot be made: {error}. Choose another, such as Breakout-MinAtar."
         ) from None

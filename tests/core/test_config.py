@@ -8,6 +8,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from mi203jax.core.config import (
@@ -100,8 +101,18 @@ class TestConstruction:
             Example(rate=2.0)
         with pytest.raises(UsageError, match="count=True"):
             Example(count=True)
-        with pytest.raises(UsageError, match="name=None"):
-            Example(name=None)
+        for value in (None, {}, [1], object()):
+            with pytest.raises(UsageError, match="name="):
+                Example(name=value)
+        with pytest.raises(UsageError, match=r"rate=\{\}"):
+            Example(rate={})
+
+    def test_numpy_scalars_are_numbers(self):
+        with pytest.raises(UsageError, match="rate=5"):
+            Example(rate=np.float32(5))
+        with pytest.raises(UsageError, match="total_steps=0"):
+            Example(total_steps=np.int64(0))
+        assert type(Example(count=np.int32(4)).count) is int
         with pytest.raises(UsageError, match="expected another"):
             Example(name="bad")
 

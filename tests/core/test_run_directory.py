@@ -45,6 +45,16 @@ class TestCreate:
         with pytest.raises(UsageError, match="is not empty: expected a new or empty folder"):
             create(tmp_path)
 
+    def test_takes_a_folder_whose_run_died_before_it_began(self, tmp_path):
+        create(tmp_path).close()
+        (tmp_path / "config.json").unlink()
+        create(tmp_path).close()
+        assert reopen(tmp_path).trials == [Toy()]
+
+    def test_knows_the_home_folder(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        assert create("~/run").path == tmp_path / "run"
+
     @pytest.mark.parametrize("where", ["file", "file/under", "/proc/nowhere"])
     def test_refuses_what_cannot_be_written(self, tmp_path, where):
         (tmp_path / "file").touch()
@@ -69,6 +79,15 @@ class TestOpen:
             ("config.json", "[]", "config.json is damaged"),
             ("config.json", "{}", "config.json is damaged"),
             ("config.json", b"\xff\xfe", "config.json is damaged"),
+            ("status.json", '{"finished": false, "trials": [{"status": "dne"}]}', "status.json is damaged"),
+            ("status.json", '{"finished": false, "trials": [{"step": "x"}]}', "status.json is damaged"),
+            ("status.json", '{"finished": false, "trials": []}', "status.json is damaged"),
+            ("provenance.json", '{"packages": []}', "provenance.json is damaged"),
+            ("provenance.json", '{"packages": {}, "resumed": 1}', "provenance.json is damaged"),
+            ("metrics.jsonl", b'{"trial": 0, "step": 1, "seconds": 1, "x": "\xff"}\n', "line 1 is damaged"),
+            ("metrics.jsonl", '{"trial": [0], "step": 1, "seconds": 1}\n', "line 1 is damaged"),
+            ("metrics.jsonl", '{"trial": 0, "step": "1", "seconds": 1}\n', "line 1 is damaged"),
+            ("metrics.jsonl", '{"trial": 7, "step": 1, "seconds": 1}\n', "line 1 is damaged"),
             ("status.json", "[]", "status.json is damaged"),
             ("status.json", '[{"wrong": 1}]', "status.json is damaged"),
             ("status.json", "", "status.json is damaged"),
@@ -87,6 +106,8 @@ class TestOpen:
             ({"config": {}}, "Missing field"),
             ({"trials": [{"learning_rate": -1.0}]}, "learning_rate=-1.0"),
             ({"trials": [{"lr": 1.0}]}, "Unknown field 'lr'"),
+            ({"trials": [{"learning_rate": {}}]}, "learning_rate={}"),
+            ({"trials": []}, "no trial"),
         ],
     )
     def test_of_another_version(self, tmp_path, change, message):
@@ -99,7 +120,7 @@ class TestOpen:
 
 class TestLock:
     def test_a_second_process_is_refused(self, tmp_path):
-        run = create(tmp_path)
+        run = create(tmp_path, [Toy(), Toy(seed=1)])
         code = (
             "import sys; from mi203jax.core.run_directory import RunDirectory; "
             "from tests.core.toy import Toy; RunDirectory.open(sys.argv[1], lambda n: Toy)"
@@ -118,25 +139,25 @@ class TestRecords:
         return [{"trial": i, "step": s, "seconds": 0.1, "eval/loss": 0.5 * s + i} for s, i in steps]
 
     def test_come_back(self, tmp_path, records):
-        run = create(tmp_path)
+        run = create(tmp_path, [Toy(), Toy(seed=1)])
         run.append(records[:4])
         run.append(records[4:])
         assert run.records() == records
 
     def test_not_finite_is_null(self, tmp_path):
-        run = create(tmp_path)
+        run = create(tmp_path, [Toy(), Toy(seed=1)])
         run.append([{"trial": 0, "step": 0, "seconds": 0.0, "eval/loss": float("nan"), "x": float("inf")}])
         assert run.records() == [{"trial": 0, "step": 0, "seconds": 0.0, "eval/loss": None, "x": None}]
 
     def test_a_torn_last_line_is_left_out(self, tmp_path, records):
-        run = create(tmp_path)
+        run = create(tmp_path, [Toy(), Toy(seed=1)])
         run.append(records)
         path = tmp_path / "metrics.jsonl"
         path.write_text(path.read_text()[:-9])
         assert run.records() == records[:-1]
 
     def test_another_damaged_line_is_named(self, tmp_path, records):
-        run = create(tmp_path)
+        run = create(tmp_path, [Toy(), Toy(seed=1)])
         run.append(records)
         path = tmp_path / "metrics.jsonl"
         path.write_text(path.read_text().replace('"step": 10', '"stp": 10', 1))
@@ -144,7 +165,7 @@ class TestRecords:
             run.records()
 
     def test_cut_drops_what_comes_after(self, tmp_path, records):
-        run = create(tmp_path)
+        run = create(tmp_path, [Toy(), Toy(seed=1)])
         run.append(records)
         kept = run.cut([1], 10)
         assert kept == run.records() == [r for r in records if r["trial"] == 0 or r["step"] <= 10]
@@ -162,4 +183,12 @@ def test_statuses_come_back(tmp_path):
         Status("failed", 0, "no"),
     ]
     assert [s.is_final for s in run.statuses] == [True, True, False]
+    run.finish()
     assert not run.is_finished
+    run.close()
+    run = reopen(tmp_path)
+    run.statuses[2] = Status("done", 40)
+    run.finish()
+    run.close()
+    with pytest.raises(UsageError, match="is finished"):
+        reopen(tmp_path)

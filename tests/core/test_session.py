@@ -13,7 +13,9 @@ from PIL import Image
 from mi203jax.core import session
 from mi203jax.core.checkpoint import Checkpoints
 from mi203jax.core.errors import UsageError
+from mi203jax.core.interruption import Interruption
 from mi203jax.core.loop import Group
+from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.trials import expand
 from tests.core.toy import EXPERIMENT, Toy, exact_loss, task
 
@@ -22,11 +24,14 @@ QUIET = session.Options(quiet=True)
 
 def begin(path, *assignments, seeds=1, experiment=EXPERIMENT, options=QUIET):
     trials = expand(Toy(), assignments, seeds)
-    return session.begin("toy", experiment, trials, str(path), options)
+    with Interruption() as interruption:
+        return session.begin("toy", experiment, trials, str(path), options, interruption)
 
 
 def resume(path, experiment=EXPERIMENT, options=QUIET):
-    return session.resume(str(path), lambda name: experiment, options)
+    with Interruption() as interruption:
+        directory = RunDirectory.open(str(path), lambda name: Toy)
+        return session.resume(directory, experiment, options, interruption)
 
 
 def metrics(path):
@@ -48,7 +53,7 @@ def interrupting(at, number=signal.SIGTERM):
         jax.debug.callback(send, state.t)
         return task.evaluate(c, state, data)
 
-    return EXPERIMENT._replace(task=lambda: task._replace(evaluate=evaluate))
+    return EXPERIMENT._replace(task=task._replace(evaluate=evaluate))
 
 
 class TestBegin:
@@ -105,7 +110,7 @@ class TestDivergence:
         status = {r["trial"]: (r["status"], r["error"]) for r in rows}
         assert status[0] == status[2] == ("done", "")
         assert status[1][0] == "diverged"
-        assert status[1][1] == "train/loss not finite by step 10" or "eval/loss" in status[1][1]
+        assert status[1][1] == "eval/loss, train/loss not finite by step 10"
         assert rows[-1]["trial"] == 1
         lines = metrics(tmp_path)
         assert max(r["step"] for r in lines if r["trial"] == 1) == 10
@@ -145,14 +150,15 @@ class TestResume:
         resume(tmp_path / "a", experiment)
         begin(tmp_path / "b", *arguments, seeds=2, experiment=experiment)
         assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
-        self.same_checkpoint(tmp_path, experiment.task())
+        self.same_checkpoint(tmp_path, experiment.load_task())
 
     @staticmethod
     def same_checkpoint(tmp_path, task):
         carries = []
         for name in "ab":
             group = Group(task, [Toy()] * 4, None)
-            checkpoints = Checkpoints(tmp_path / name / "checkpoints" / "group-0")
+            folder = tmp_path / name
+            checkpoints = Checkpoints(folder / "checkpoints" / "group-0", folder / "config.json")
             carries.append(checkpoints.restore(group.abstract()))
         (step_a, a), (step_b, b) = carries
         assert step_a == step_b == 40
@@ -189,18 +195,76 @@ class TestResume:
         """What was trained is not trained again."""
         begin(tmp_path)
         lines = metrics(tmp_path)
-        (tmp_path / "results.csv").unlink()
+        status = (tmp_path / "status.json").read_text()
+        (tmp_path / "status.json").write_text(status.replace("true", "false"))
         assert resume(tmp_path)[0]["status"] == "done"
         assert metrics(tmp_path) == lines
 
-    def test_a_damaged_checkpoint_is_named(self, tmp_path):
+    @pytest.mark.parametrize(
+        ("damage", "message"),
+        [
+            (lambda f: f.write_bytes(f.read_bytes()[:10]), "is not what was written"),
+            (lambda f: f.write_bytes(bytes([f.read_bytes()[0] ^ 1]) + f.read_bytes()[1:]), "is not what was"),
+            (lambda f: f.unlink(), "is not what was written"),
+        ],
+        ids=["cut", "one bit", "gone"],
+    )
+    def test_a_damaged_checkpoint_is_named(self, tmp_path, damage, message):
         with pytest.raises(session.Interrupted):
             begin(tmp_path, experiment=interrupting(20))
-        for file in (tmp_path / "checkpoints").rglob("*"):
-            if file.is_file() and "ocdbt" in str(file):
-                file.write_bytes(file.read_bytes()[:10])
-        with pytest.raises(UsageError, match=r"checkpoints/group-0/20 is damaged: .*Start the run anew"):
+        before = {f: f.read_bytes() for f in tmp_path.iterdir() if f.is_file()}
+        damage(
+            max(
+                (f for f in (tmp_path / "checkpoints").rglob("*") if f.is_file()),
+                key=lambda f: f.stat().st_size,
+            )
+        )
+        with pytest.raises(
+            UsageError, match=rf"checkpoints/group-0/20 is damaged: .*{message}.*Start the run anew"
+        ):
             resume(tmp_path, interrupting(10**9))
+        assert before == {f: f.read_bytes() for f in tmp_path.iterdir() if f.is_file()}
+
+    def test_a_checkpoint_of_another_configuration_is_refused(self, tmp_path):
+        with pytest.raises(session.Interrupted):
+            begin(tmp_path, experiment=interrupting(20))
+        config = (tmp_path / "config.json").read_text()
+        (tmp_path / "config.json").write_text(config.replace('"total_steps": 40', '"total_steps": 80'))
+        with pytest.raises(UsageError, match=r"config.json is not the one that it was made with"):
+            resume(tmp_path, interrupting(10**9))
+
+    def test_stopped_in_the_last_evaluation(self, tmp_path):
+        """Everything is computed and saved, but nothing concluded."""
+        with pytest.raises(session.Interrupted):
+            begin(tmp_path / "a", experiment=interrupting(40))
+        assert resume(tmp_path / "a", interrupting(10**9))[0]["status"] == "done"
+
+    def test_killed_between_the_last_checkpoint_and_the_end(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(session.Session, "_end", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(session.Interrupted):
+            begin(tmp_path / "a")
+        monkeypatch.undo()
+        assert json.loads((tmp_path / "a" / "status.json").read_text())["trials"][0]["status"] == "running"
+        assert resume(tmp_path / "a")[0]["status"] == "done"
+        begin(tmp_path / "b")
+        assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+
+    def test_stopped_while_figures_are_drawn(self, tmp_path):
+        def figures(*args):
+            os.kill(os.getpid(), signal.SIGINT)
+            return {}
+
+        with pytest.raises(session.Interrupted) as interrupted:
+            begin(tmp_path, experiment=EXPERIMENT._replace(task=task._replace(figures=figures)))
+        assert interrupted.value.folder == tmp_path
+        assert (tmp_path / "results.csv").exists()
+        assert resume(tmp_path)[0]["status"] == "done"
+        assert (tmp_path / "figures" / "still.gif").exists()
+
+    def test_a_failed_group_leaves_its_traceback(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(Group, "run", lambda *args: 1 / 0)
+        assert begin(tmp_path)[0]["status"] == "failed"
+        assert "ZeroDivisionError" in (tmp_path / "errors.txt").read_text()
 
     def test_a_diverged_trial_stays_so(self, tmp_path):
         with pytest.raises(session.Interrupted):

@@ -65,7 +65,7 @@ def figures(c: Toy, state: State, data):
 
 
 task = Task(init, step, evaluate, figures, objective="eval/loss", best="min")
-EXPERIMENT = Experiment(Toy(), lambda: task)
+EXPERIMENT = Experiment(Toy(), "tests.core.toy:task")
 
 
 def exact_loss(c: Toy, t: int) -> float:

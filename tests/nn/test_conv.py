@@ -110,5 +110,9 @@ def test_wrong_dtypes_and_padding(key):
     x, w = images_and_filters(key)
     with pytest.raises(ValueError, match="floating dtype"):
         conv2d(x.astype(jnp.int32), w)
-    with pytest.raises(ValueError, match="expected 'VALID'"):
-        conv2d(x, w, padding="valid")
+    for padding, message in (("valid", "expected 'VALID'"), ((1, 1), "expected"), (-1, "negative")):
+        with pytest.raises(ValueError, match=message):
+            conv2d(x, w, padding=padding)
+    for stride in (0, -1, (1,), 1.5):
+        with pytest.raises((ValueError, TypeError)):
+            conv2d(x, w, stride=stride)

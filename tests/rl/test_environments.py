@@ -13,7 +13,7 @@ OFFLINE = [n for n in DISCRETE if n != "MNISTBandit-bsuite"]  # that one downloa
 
 
 def test_the_lists_are_gymnaxs():
-    assert sorted(DISCRETE + CONTINUOUS) == sorted(gymnax.registered_envs)
+    assert {*DISCRETE, *CONTINUOUS} == {n for n in gymnax.registered_envs if n not in ("Mine-v0", "Swing-v0")}
 
 
 @pytest.mark.parametrize("name", OFFLINE)
@@ -26,7 +26,7 @@ def test_every_discrete_environment(name, key):
     assert step.obs.dtype == obs.dtype == env.obs.dtype
     assert (step.reward.dtype, step.terminated.dtype, step.truncated.dtype) == (jnp.float32, bool, bool)
     assert len(env.action_names) == env.num_actions > 1
-    assert env.time_limit > 0
+    assert env.time_limit == DISCRETE[name]
 
 
 def test_continuous_actions_are_refused():

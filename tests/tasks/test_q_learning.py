@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from gymnax.environments.classic_control import mountain_car
+from gymnax.environments.classic_control.cartpole import CartPole
+from gymnax.environments.classic_control.pendulum import Pendulum
 
 from mi203jax.configs import DQN, PQN, QLearning
 from mi203jax.configs.q_learning import DISCRETE
@@ -125,6 +127,17 @@ def test_epsilon_falls_over_the_run():
     np.testing.assert_allclose([epsilon(c, t) for t in (0, 25, 50, 99)], [1.0, 0.55, 0.1, 0.1], rtol=1e-6)
 
 
+def test_an_environment_that_the_user_registered(key):
+    gymnax.register("Mine-v0", CartPole)
+    gymnax.register("Swing-v0", Pendulum)
+    Group(pqn.task, [dataclasses.replace(SMALL_PQN, env="Mine-v0")], None).abstract()
+    with pytest.raises(UsageError, match="env=Swing-v0 cannot be made: its actions are continuous"):
+        Group(dqn.task, [dataclasses.replace(SMALL_DQN, env="Swing-v0")], None).abstract()
+    with pytest.raises(UsageError, match="num_steps=501 is longer than the episodes of env=Mine-v0"):
+        c = dataclasses.replace(SMALL_PQN, env="Mine-v0", num_steps=501)
+        Group(pqn.task, [c], None).abstract()
+
+
 def test_an_environment_that_cannot_be_had(monkeypatch):
     def offline(name):
         raise OSError("no network")
@@ -204,11 +217,9 @@ class TestDQN:
 
 class TestPQN:
     def test_a_phase_longer_than_an_episode_is_refused(self):
-        with pytest.raises(
-            UsageError,
-            match="num_steps=32 is longer than the episodes of env=DeepSea-bsuite: expected at most",
-        ):
-            Group(pqn.task, [PQN(env="DeepSea-bsuite")], None).abstract()
+        message = "num_steps=32 is longer than the episodes of env=DeepSea-bsuite: expected at most"
+        with pytest.raises(UsageError, match=message):
+            PQN(env="DeepSea-bsuite")
 
     def test_targets_bootstrap_at_the_time_limit_alone(self, key):
         """MountainCar is cut after 200 steps: after 50 of the second phase of 150, everywhere."""
