@@ -18,6 +18,14 @@ from mi203jax.core.results import Row
 Values = dict[str, np.ndarray]  # metric -> [trials]
 
 
+class _Console(Console):
+    """rich's, but when the reader of a pipe goes away it falls silent and the run goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Display:
     """A live progress bar and a line an evaluation; on a pipe the lines alone; nothing if quiet."""
 
@@ -27,23 +35,15 @@ class Display:
         self._in_training = "train/" + objective.partition("/")[2]
         terminal = sys.stdout.isatty()
         # On a pipe nobody's window is 80 columns wide.
-        self._console = Console(highlight=False, soft_wrap=True, width=None if terminal else 160)
+        self._console = _Console(highlight=False, soft_wrap=True, width=None if terminal else 160)
         self._progress: Progress | None = None
         self._bar: Any = None
         self._clock, self._warm = (0, 0.0), False
 
     def say(self, text: str) -> None:
         """A line for the reader."""
-        self._print(text, markup=False)
-
-    def _print(self, what: Any, **options: Any) -> None:
-        if self.quiet:
-            return
-        try:
-            self._console.print(what, **options)
-        except BrokenPipeError:  # the reader has gone; the run goes on
-            self.quiet = True
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not self.quiet:
+            self._console.print(text, markup=False)
 
     def begin(self, name: str, done: int, total: int) -> None:
         """A group of trials begins, or goes on from `done` of `total` steps."""
@@ -102,7 +102,7 @@ class Display:
             table.add_column(name, justify="left" if name == "status" else "right", overflow="fold")
         for row in rows:
             table.add_row(*(Text(_cell(row[n])) for n in columns))
-        self._print(table)
+        self._console.print(table)
         for row in rows:
             if row["error"]:
                 self.say(f"trial {row['trial']} {row['status']}: {row['error']}")

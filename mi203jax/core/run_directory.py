@@ -95,7 +95,8 @@ class RunDirectory:
             run = cls(where, experiment, trials)
             run._write_config(provenance)
         except OSError as error:
-            raise UsageError(f"{where} cannot be written: {error.strerror or error}.") from None
+            named = f"--out={path}" if path else where
+            raise UsageError(f"{named} cannot be written: {error.strerror or error}.") from None
         return run
 
     @classmethod

@@ -1,7 +1,7 @@
 """Convolution (slide "Convolution")."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -79,10 +79,9 @@ def _pads(image, window, strides, padding: Padding) -> tuple[tuple[int, int], tu
             raise ValueError(f"conv2d: padding={padding!r}: expected 'VALID', 'SAME' or numbers.")
         top, left = lax.padtype_to_pads(image, window, strides, padding)
         return tuple(top), tuple(left)  # type: ignore[return-value]
-    if isinstance(padding, int):
-        padding = ((padding, padding), (padding, padding))
+    pairs: Any = ((padding, padding), (padding, padding)) if isinstance(padding, int) else padding
     try:
-        (top, bottom), (left, right) = padding
+        (top, bottom), (left, right) = pairs
     except (TypeError, ValueError):
         raise ValueError(f"conv2d: padding={padding}: expected ((top, bottom), (left, right)).") from None
     if min(top, bottom, left, right) < 0:

@@ -133,8 +133,8 @@ def test_an_environment_that_the_user_registered(key):
     Group(pqn.task, [dataclasses.replace(SMALL_PQN, env="Mine-v0")], None).abstract()
     with pytest.raises(UsageError, match="env=Swing-v0 cannot be made: its actions are continuous"):
         Group(dqn.task, [dataclasses.replace(SMALL_DQN, env="Swing-v0")], None).abstract()
+    c = dataclasses.replace(SMALL_PQN, env="Mine-v0", num_steps=501)
     with pytest.raises(UsageError, match="num_steps=501 is longer than the episodes of env=Mine-v0"):
-        c = dataclasses.replace(SMALL_PQN, env="Mine-v0", num_steps=501)
         Group(pqn.task, [c], None).abstract()
 
 
@@ -266,8 +266,8 @@ def test_learns_catch_with_every_seed(task, config):
 def test_dqn_learns_cartpole():
     """500 is the most; a random agent gets about 20."""
     config = DQN(
-        env="CartPole-v1", num_envs=16, total_steps=96_000, hidden=(64, 64), learning_rate=5e-4, loss="huber",
-        layer_norm=True, target_period=100, gradient_steps=1, eval_every=96_000,
+        env="CartPole-v1", num_envs=16, total_steps=96_000, hidden=(64, 64), learning_rate=5e-4,
+        decay=0.0, target_period=100, gradient_steps=1, eval_every=96_000,
     )  # fmt: skip
     returns = last(dqn.task, *seeds(config, 8)).evaluation["eval/return"]
     assert np.mean(returns) > 195
