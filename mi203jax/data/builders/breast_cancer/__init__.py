@@ -1,0 +1,1 @@
+"""The builder of breast_cancer; see README.md."""

@@ -1,0 +1,1 @@
+"""The builder of japanese_vowels; see README.md."""

@@ -1,0 +1,1 @@
+"""The builder of mnist_5k; see README.md."""
