@@ -25,17 +25,12 @@ class DQN(QLearning):
     def check(self) -> None:
         """Fields that must fit each other."""
         super().check()
-        if self.batch_size > self.replay_size:
-            raise UsageError(
-                f"batch_size={self.batch_size} is larger than the replay: expected at most "
-                f"replay_size={self.replay_size}."
-            )
-        if self.num_envs > self.replay_size:
-            raise UsageError(
-                f"num_envs={self.num_envs} is larger than the replay: expected at most "
-                f"replay_size={self.replay_size}."
-            )
-
+        for name, size in (("batch_size", self.batch_size), ("num_envs", self.num_envs)):
+            if size > self.replay_size:
+                raise UsageError(
+                    f"{name}={size} is larger than the replay: expected at most "
+                    f"replay_size={self.replay_size}."
+                )
         if self.num_iterations * self.gradient_steps > MAX_INT:
             raise UsageError(
                 f"gradient_steps={self.gradient_steps} makes more than {MAX_INT} gradient steps in the run: "

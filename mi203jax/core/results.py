@@ -1,13 +1,13 @@
 """What came of each trial, as a table."""
 
 import csv
-import os
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from mi203jax.core.config import RunConfig, format_value
-from mi203jax.core.run_directory import Record, Status
+from mi203jax.core.run_directory import Record, Status, write_text
 from mi203jax.core.trials import varied_fields
 
 Row = dict[str, Any]
@@ -47,12 +47,11 @@ def results(
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """Writes the rows under a line of names, as a whole."""
-    temporary = path.with_name(f".{path.name}.part")
-    with open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(temporary, path)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def ranked(rows: Sequence[Row], objective: str, best: Literal["max", "min"]) -> list[Row]:

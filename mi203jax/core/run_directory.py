@@ -291,7 +291,7 @@ def _plain(record: Record) -> Record:
 def write_text(path: Path, text: str) -> None:
     """Replaces a file as a whole: a reader sees the old one or the new one."""
     temporary = path.with_name(f".{path.name}.part")
-    with open(temporary, "w", encoding="utf-8") as file:
+    with open(temporary, "w", newline="", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -11,8 +11,6 @@ from typing import Any
 from mi203jax.core.config import MAX_INT, RunConfig, field_of, format_value, parse_value, static_part
 from mi203jax.core.errors import UsageError
 
-MAX_SEED = MAX_INT
-
 
 def expand(base: RunConfig, assignments: Sequence[str], seeds: int = 1) -> list[RunConfig]:
     """Every combination of the values given for each field, and every seed for each of them.
@@ -34,18 +32,13 @@ def expand(base: RunConfig, assignments: Sequence[str], seeds: int = 1) -> list[
     axes = dict(_parse_axis(type(base), a, assignments) for a in assignments)
     trials = []
     for values in itertools.product(*axes.values()):
-        arm = replace(base, dict(zip(axes, values, strict=True)))
+        arm = dataclasses.replace(base, **dict(zip(axes, values, strict=True)))
         if seeds > 1 and len(axes.get("seed", [0])) > 1:
             raise UsageError(f"--seeds={seeds} contradicts seed={','.join(map(str, axes['seed']))}.")
-        if arm.seed + seeds - 1 > MAX_SEED:
-            raise UsageError(f"--seeds={seeds}: seeds from {arm.seed} upwards pass {MAX_SEED}.")
-        trials += [replace(arm, {"seed": arm.seed + i}) for i in range(seeds)]
+        if arm.seed + seeds - 1 > MAX_INT:
+            raise UsageError(f"--seeds={seeds}: seeds from {arm.seed} upwards pass {MAX_INT}.")
+        trials += [dataclasses.replace(arm, seed=arm.seed + i) for i in range(seeds)]
     return trials
-
-
-def replace(c: RunConfig, changes: dict[str, Any]) -> RunConfig:
-    """The configuration with some fields changed, checked again."""
-    return dataclasses.replace(c, **changes)
 
 
 def _parse_axis(cls: type, assignment: str, everything: Sequence[str]) -> tuple[str, list[Any]]:
