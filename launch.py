@@ -12,7 +12,7 @@ from mi203jax.core.errors import UsageError, did_you_mean
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.run_directory import RunDirectory, check_new
 from mi203jax.core.tensorboard import require_tensorboard
-from mi203jax.core.trials import expand, group, varied_fields
+from mi203jax.core.trials import group, varied_fields
 
 USAGE = """\
 python launch.py --list                     the experiments
@@ -20,6 +20,7 @@ python launch.py --exp=NAME                 run one with its defaults
 python launch.py --exp=NAME --describe      its fields: value, limits, meaning; nothing runs
 python launch.py --exp=NAME learning_rate=1e-4,1e-3 --seeds=4
                                             a sweep: every value with every seed
+python launch.py --exp=NAME --sweep=NAME    a sweep, or a configuration, that the experiment names
 python launch.py --resume=DIR               go on where a run stopped
 """
 
@@ -28,9 +29,9 @@ RUNNING = {"checkpoint_every", "cache", "quiet", "tensorboard"}
 ALONG = {
     "help": {"exp", "list", "describe", "resume"},
     "list": set(),
-    "describe": {"exp", "seed", "seeds"},
+    "describe": {"exp", "sweep", "seed", "seeds"},
     "resume": RUNNING,
-    "exp": {"seed", "seeds", "out"} | RUNNING,
+    "exp": {"sweep", "seed", "seeds", "out"} | RUNNING,
 }
 
 
@@ -42,6 +43,7 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_bool("list", False, "list the experiments", flag_values=own)
     flags.DEFINE_string("exp", None, "the experiment to run", flag_values=own)
     flags.DEFINE_bool("describe", False, "show the experiment's fields; nothing runs", flag_values=own)
+    flags.DEFINE_string("sweep", None, "a sweep that is named in the experiment", flag_values=own)
     flags.DEFINE_integer("seed", None, "seed of the run, or the first of --seeds", flag_values=own)
     flags.DEFINE_integer("seeds", 1, "seeds that each configuration runs with", flag_values=own)
     flags.DEFINE_string("out", None, "the run's folder, new or empty (runs/NAME/TIME)", flag_values=own)
@@ -91,6 +93,8 @@ def obey(own: flags.FlagValues, assignments: list[str], interruption: Interrupti
         print("\n".join(f"{n:<24}{experiments.summary(n)}" for n in experiments.names()))
     elif mode == "describe":
         print_fields(trials_of(own, assignments))
+        for name, named in experiments.get(own.exp).sweeps.items():
+            print(f"--sweep={name:<12} {shlex.join(named)}")
     else:
         return run(own, assignments, interruption)
     return 0
@@ -159,7 +163,7 @@ def trials_of(own: flags.FlagValues, assignments: list[str]) -> list[RunConfig]:
         if any(a.startswith("seed=") for a in assignments):
             raise UsageError(f"--seed={own.seed} contradicts the field seed: expected one of them.")
         assignments = [*assignments, f"seed={own.seed}"]
-    return expand(experiments.get(own.exp).config, assignments, own.seeds)
+    return experiments.get(own.exp).trials(own.sweep, assignments, own.seeds)
 
 
 def run(own: flags.FlagValues, assignments: list[str], interruption: Interruption) -> int:

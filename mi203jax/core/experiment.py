@@ -1,9 +1,13 @@
 """An experiment: a task of the course, with the configuration it runs with. Does not import jax."""
 
 import importlib
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from mi203jax.core.config import RunConfig
+from mi203jax.core.errors import UsageError, did_you_mean
+from mi203jax.core.trials import expand
 
 if TYPE_CHECKING:
     from mi203jax.core.task import Task
@@ -15,10 +19,31 @@ class Experiment(NamedTuple):
     Attributes:
         config: the defaults, of which the command line changes fields.
         task: `"module:name"` of the task, imported only when something is to run; or the task itself.
+        sweeps: name -> what `--sweep=NAME` stands for, as one would type it: `"learning_rate=1e-3,1e-4"`. A
+            sweep may be of one trial, which names a configuration. "default" is run where none is asked for.
     """
 
     config: RunConfig
     task: "str | Task"
+    sweeps: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+    def trials(self, sweep: str | None, assignments: Sequence[str], seeds: int = 1) -> list[RunConfig]:
+        """The configurations of a sweep; what is assigned beside it takes the place of its own.
+
+        Args:
+            sweep: its name; None: "default", if there is one.
+            assignments: as in `expand`.
+            seeds: as in `expand`.
+
+        Raises:
+            UsageError: as `expand`, or if there is no such sweep.
+        """
+        if sweep is not None and sweep not in self.sweeps:
+            raise UsageError(f"Unknown --sweep={sweep}. {did_you_mean(sweep, self.sweeps)}")
+        named = self.sweeps.get(sweep or "default", ())
+        given = {a.partition("=")[0] for a in assignments}
+        own = [a for a in named if a.partition("=")[0] not in given]
+        return expand(self.config, [*own, *assignments], seeds)
 
     def load_task(self) -> "Task":
         """The task."""

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from mi203jax.core.config import RunConfig
-from mi203jax.core.task import Mean, Metrics, PyTree, Task, as_mean
+from mi203jax.core.task import Mean, Metrics, PyTree, Streaming, Task, as_mean
 
 Values = dict[str, jax.Array]  # metrics by full name, such as "eval/return"
 
@@ -27,10 +27,15 @@ class Carry(NamedTuple):
 # ---- one trial; pure ----
 
 
-def start(task: Task, config: Any, data: PyTree, key: jax.Array) -> Carry:
-    """The carry before the first iteration."""
+def start(task: Task, config: Any, data: PyTree, key: jax.Array, example: PyTree = None) -> Carry:
+    """The carry before the first iteration.
+
+    Args:
+        example: shapes and dtypes of what `step` gets, if that is not `data`.
+    """
     state = task.init(config, data, key)
-    metrics = jax.eval_shape(lambda s: _means(task.step(config, s, data, jnp.zeros((), jnp.int32))[1]), state)
+    t = jnp.zeros((), jnp.int32)
+    metrics = jax.eval_shape(lambda s, d: _means(task.step(config, s, d, t)[1]), state, example if example is not None else data)
     return Carry(state, jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics))
 
 
@@ -142,9 +147,12 @@ class Group:
     def __init__(self, task: Task, configs: Sequence[RunConfig], data: PyTree):
         self.config = configs[0]
         self._configs = stack(configs)
-        self.data = data
-        self._start = _over_trials(functools.partial(start, task), 3, shared=(1,))
-        self._advance = _over_trials(functools.partial(advance, task), 5, shared=(2, 3, 4), donate=1)
+        self._stream = data if isinstance(data, Streaming) else None
+        self.data = self._stream.shared if self._stream else data
+        example = self._stream.example if self._stream else None
+        self._start = _over_trials(functools.partial(start, task, example=example), 3, shared=(1,))
+        shared = (3, 4) if self._stream else (2, 3, 4)
+        self._advance = _over_trials(functools.partial(advance, task), 5, shared=shared, donate=1)
         self._evaluate = _over_trials(functools.partial(evaluate, task), 3, shared=(2,))
         self._means = jax.jit(jax.vmap(training_means))
         self._forget = jax.jit(jax.vmap(forget), donate_argnums=0)
@@ -174,16 +182,24 @@ class Group:
         else:
             done, carry = resume
             yield Progress(done, carry, self._means(carry), None, None)
+        bring = self._bringer(done)
         while done < total:
             boundary = min(total, done // every * every + every)
-            count = min(boundary - done, max(1, length()))
-            carry = self._advance(self._configs, carry, self.data, done, count)
+            count = min(boundary - done, max(1, length()), self._stream.slots if self._stream else total)
+            carry = self._advance(self._configs, carry, bring(count), done, count)
             done, training = done + count, self._means(carry)
             evaluation = finite = None
             if done == boundary:
                 evaluation, finite = self._evaluate(self._configs, carry, self.data)
                 carry = self._forget(carry)
             yield Progress(done, carry, training, evaluation, finite)
+
+
+    def _bringer(self, done: int) -> Callable[[int], PyTree]:
+        """What gives `step` its data for the next so many iterations."""
+        if self._stream is None:
+            return lambda count: self.data
+        return self._stream.windows(self._keys(), done, self.config.num_iterations)
 
 
 def _over_trials(f, num_args: int, shared: tuple[int, ...], donate: int | None = None):

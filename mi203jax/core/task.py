@@ -1,5 +1,6 @@
 """What a task is: pure functions, and nothing about loops, files or devices."""
 
+import abc
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -47,6 +48,31 @@ Figure = Any
 """A matplotlib figure or an `Animation`."""
 
 
+class Streaming(abc.ABC):
+    """Data of which the host brings each step its part, since the whole does not fit into memory."""
+
+    shared: PyTree
+    """What `init`, `evaluate` and `figures` get."""
+
+    slots: int
+    """Steps that can be brought for at once."""
+
+    @property
+    @abc.abstractmethod
+    def example(self) -> PyTree:
+        """Shapes and dtypes of what one trial's `step` gets."""
+
+    @abc.abstractmethod
+    def windows(self, keys: jax.Array, first: int, last: int) -> Callable[[int], PyTree]:
+        """A function that brings what the next so many steps get, with a leading trial axis.
+
+        Args:
+            keys: each trial's key, `[trials]`.
+            first: the step to begin with.
+            last: the step before which the run ends.
+        """
+
+
 def no_data(config: Any) -> None:
     """The data of a task that makes its own, as reinforcement learning does."""
 
@@ -70,7 +96,8 @@ class Task(NamedTuple):
             under `vmap`. Draw with `fold_in(key, t)`, then split with a name for each use.
         evaluate: (config, state, data) -> metrics, on examples or episodes that are not trained on.
         figures: (config, state, data) -> {name: figure}, on the host, for one trial, after the run.
-        data: config -> arrays that all trials of a program share; called once a program, on the host.
+        data: config -> arrays that all trials of a program share, or a `Streaming`; called once a
+            program, on the host.
         objective: the metric by which trials are compared, such as "eval/return".
         best: whether a larger or a smaller objective is better.
     """

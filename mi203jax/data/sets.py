@@ -1,19 +1,23 @@
-"""The one way to data: arrays of a set that TFDS prepared, embedded in this package or anywhere else.
+"""The one way to data: a set that TFDS prepared, embedded in this package or anywhere else.
 
 Reading needs no TensorFlow and no network: sets are stored as array_record.
 """
 
-import json
 import os
-from collections.abc import Iterable
+import re
+import shlex
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from mi203jax.core.errors import UsageError, did_you_mean
+from mi203jax.core.errors import UsageError
+from mi203jax.data.download import download
+from mi203jax.data.source import Info, Shape, Source, cannot_be_read, stack
 
 EMBEDDED = Path(__file__).parent / "prepared"
+NAME = re.compile(r"([\w-]+(?:/\w[\w.+-]*?)??)(?:[:/](\d+\.\d+\.\d+))?")
+"""A set, its configuration if it has several, and a version."""
 
 
 class DataSet(NamedTuple):
@@ -27,6 +31,7 @@ class DataSet(NamedTuple):
         split: as it was asked for.
         description: what it is, its origin and licence.
         citation: BibTeX.
+        shapes: name of each feature -> shape and dtype of one example, as in `Info`.
     """
 
     arrays: dict[str, np.ndarray]
@@ -35,6 +40,7 @@ class DataSet(NamedTuple):
     split: str
     description: str
     citation: str
+    shapes: dict[str, tuple[Shape, np.dtype]]
 
     @property
     def num_examples(self) -> int:
@@ -43,7 +49,10 @@ class DataSet(NamedTuple):
 
 
 def load(name: str, split: str = "train", data_dir: str | os.PathLike | None = None) -> DataSet:
-    """Reads a split of a set that TFDS prepared.
+    """Reads a split of a set that TFDS prepared, into memory.
+
+    A set of TFDS's own that is not there is downloaded and prepared first, if TensorFlow (the extra
+    `download`) and a network are there.
 
     Args:
         name: `"mnist_5k"`, `"digits/blocks"`, `"fashion_mnist"`, with a version (`"mnist:3.0.1"`) or
@@ -58,30 +67,59 @@ def load(name: str, split: str = "train", data_dir: str | os.PathLike | None = N
     Raises:
         UsageError: if there is no such set or split, or it cannot be read; says what to do.
     """
+    source, info = open_source(name, split, data_dir)
+    return DataSet(stack(source, name), *info)
+
+
+def open_source(
+    name: str, split: str = "train", data_dir: str | os.PathLike | None = None
+) -> tuple[Source, Info]:
+    """What `load` reads, with the examples left in their files: for sets too large for memory.
+
+    Args:
+        name: as for `load`.
+        split: as for `load`.
+        data_dir: as for `load`.
+
+    Returns:
+        The examples by index, and what they are.
+
+    Raises:
+        UsageError: as `load`; for a bad example, once that is read.
+    """
     folder = _find(name, data_dir)
-    _check_format(folder, name)
     import tensorflow_datasets as tfds  # most of a second
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)
-    builder = tfds.builder_from_directory(folder)
     try:
-        source = builder.as_data_source(split=split)
+        builder = tfds.builder_from_directory(folder)
+        features = dict(builder.info.features.items())
+        formats = {f.value for f in builder.info.available_file_formats()}
+    except Exception as error:  # kinds of JSON's, protobuf's, TFDS's
+        raise UsageError(cannot_be_read(name, f"the description in {folder}", error)) from error
+    if "array_record" not in formats:
+        raise UsageError(_convert(name, folder, formats))
+    try:
+        size = builder.info.splits[split].num_examples
     except (ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
         splits = ", ".join(builder.info.splits)
-        raise UsageError(f"{name} has no split {split!r}: expected one of {splits}. ({error})") from None
-    try:
-        arrays = _stack(source)
-    except (OSError, RuntimeError) as error:  # array_record raises the latter
-        raise UsageError(f"{name}: {folder} lacks a file: {error}. Prepare it again.") from None
-    label = dict(builder.info.features.items()).get("label")
-    return DataSet(
-        arrays=arrays,
-        classes=tuple(getattr(label, "names", None) or ()),
+        raise UsageError(f"{name} has no split {split!r}: expected one of {splits}. ({reason})") from None
+    if size <= 0:
+        raise UsageError(f"{name}: split {split!r} holds no example.")
+    records = builder.as_data_source(split=split)
+    for part in builder.info.splits[split].file_instructions:
+        if not os.path.exists(part.filename):
+            raise UsageError(f"{name}: {folder} lacks a file: {Path(part.filename).name}. Prepare it again.")
+    source = Source(records, name, features)
+    return source, Info(
+        classes=tuple(getattr(features.get("label"), "names", None) or ()),
         name=builder.info.full_name,
         split=split,
         description=builder.info.description,
         citation=builder.info.citation,
+        shapes=source.shapes,
     )
 
 
@@ -89,76 +127,69 @@ def names(data_dir: str | os.PathLike | None = None) -> list[str]:
     """The sets that can be read, in alphabetical order: `"digits/blocks"`, `"mnist_5k"`, …."""
     found = set()
     for place in _places(data_dir):
-        for info in place.glob("*/**/dataset_info.json"):
-            found.add("/".join(info.parent.relative_to(place).parts[:-1]))
+        for depth in ("*", "*/*"):
+            found |= {v.parent.relative_to(place).as_posix() for v in _versions(place, depth)}
     return sorted(found)
 
 
 def _places(data_dir: str | os.PathLike | None) -> list[Path]:
-    if data_dir is not None:
-        return [Path(data_dir).expanduser()]
-    theirs = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-    return [EMBEDDED, Path(theirs).expanduser()]
+    if data_dir is None:
+        theirs = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+        return [EMBEDDED, Path(theirs).expanduser()]
+    place = Path(data_dir).expanduser()
+    if not os.path.exists(place):
+        raise UsageError(f"data_dir={data_dir}: there is no such folder.")
+    if not place.is_dir():
+        raise UsageError(f"data_dir={data_dir} is a file: expected the folder that holds NAME/VERSION/.")
+    if not os.access(place, os.R_OK | os.X_OK):
+        raise UsageError(f"data_dir={data_dir} may not be read: change its permissions.")
+    return [place]
+
+
+def _versions(place: Path, name: str) -> list[Path]:
+    """Folders of prepared versions; while TFDS prepares one, it is called otherwise."""
+    folders = (info.parent for info in place.glob(f"{name}/*/dataset_info.json"))
+    return [f for f in folders if re.fullmatch(r"\d+\.\d+\.\d+", f.name)]
 
 
 def _find(name: str, data_dir: str | os.PathLike | None) -> Path:
-    """The folder of the newest version of a set."""
-    plain, _, version = name.partition(":")
+    """The folder of the newest version of a set, or of the one asked for; downloads what is missing."""
     places = _places(data_dir)
-    if not places[0].is_dir():
-        raise UsageError(f"data_dir={data_dir}: there is no such folder.")
+    match = NAME.fullmatch(name)
+    if not match:
+        raise UsageError(f"data={name!r}: expected NAME, NAME/CONFIGURATION or NAME:VERSION.")
+    plain, version = match[1], match[2] or ""
+    folder = _prepared(plain, version, places)
+    if folder is None:
+        known = names(data_dir)
+        configs = [n for n in known if n.startswith(f"{plain}/")]
+        if configs:
+            raise UsageError(f"data={plain} comes in several forms: expected one of {', '.join(configs)}.")
+        if plain in names():
+            raise UsageError(f"{plain} is not in data_dir={data_dir}, but found if no data_dir is given.")
+        download(plain, version, places[-1], known)
+        folder = _prepared(plain, version, places)
+        if folder is None:
+            raise UsageError(f"Downloading {name} left nothing in {places[-1]}.")
+    return folder
+
+
+def _prepared(plain: str, version: str, places: list[Path]) -> Path | None:
     for place in places:
-        versions = [p.parent for p in (place / plain).glob("*/dataset_info.json")]
-        wanted = [v for v in versions if not version or v.name == version]
-        if wanted:
-            return max(wanted, key=_version)
+        versions = {v.name: v for v in _versions(place, plain)}
+        if version in versions:
+            return versions[version]
+        if versions and version:
+            raise UsageError(f"{plain} is there in version {', '.join(sorted(versions))}, not {version}.")
         if versions:
-            raise UsageError(
-                f"{plain} is there in version {', '.join(v.name for v in versions)}, not {version}."
-            )
-    known = names(data_dir)
-    configs = [n for n in known if n.startswith(f"{plain}/")]
-    if configs:
-        raise UsageError(f"data={plain} comes in several forms: expected one of {', '.join(configs)}.")
-    raise UsageError(
-        f"Unknown data={name}: not in {' or '.join(map(str, places))}. {did_you_mean(plain, known)} A set of "
-        "TFDS's must be prepared first, as array_record."
+            return max(versions.values(), key=lambda v: [int(n) for n in v.name.split(".")])
+    return None
+
+
+def _convert(name: str, folder: Path, formats: set[str]) -> str:
+    return (
+        f"{name} in {folder} is stored as {' and '.join(sorted(formats))}, which only TensorFlow reads. "
+        'Convert it: pip install "mi203jax[download]" apache-beam && python -m '
+        f"tensorflow_datasets.scripts.convert_format --dataset_version_dir={shlex.quote(str(folder))} "
+        "--out_file_format=array_record"
     )
-
-
-def _version(folder: Path) -> tuple[int, ...]:
-    return tuple(int(n) for n in folder.name.split(".") if n.isdecimal())
-
-
-def _check_format(folder: Path, name: str) -> None:
-    info = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))
-    stored = info.get("fileFormat", "tfrecord")
-    if stored != "array_record":
-        raise UsageError(
-            f"{name} in {folder} is stored as {stored}, which only TensorFlow reads. Convert it: "
-            "python -m tensorflow_datasets.scripts.convert_format --root_data_dir="
-            f"{folder.parents[1]} --out_file_format=array_record"
-        )
-
-
-def _stack(source: Iterable[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Examples to arrays; those of unequal length are padded."""
-    examples = list(source)
-    arrays: dict[str, np.ndarray] = {}
-    for feature in sorted(examples[0]):
-        values = [np.asarray(e[feature]) for e in examples]
-        values = [
-            v.astype(np.int32) if np.issubdtype(v.dtype, np.integer) and v.ndim == 0 else v for v in values
-        ]
-        if len({v.shape for v in values}) == 1:
-            arrays[feature] = np.stack(values)
-        elif len({v.shape[1:] for v in values}) == 1:
-            lengths = np.array([len(v) for v in values], np.int32)
-            padded = np.zeros((len(values), lengths.max(), *values[0].shape[1:]), values[0].dtype)
-            for i, value in enumerate(values):
-                padded[i, : len(value)] = value
-            arrays |= {feature: padded, f"{feature}_length": lengths}
-        else:
-            shapes = sorted({v.shape for v in values})
-            raise UsageError(f"{feature} has unequal shapes, such as {shapes[0]} and {shapes[-1]}.")
-    return arrays

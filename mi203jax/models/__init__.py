@@ -1,5 +1,6 @@
 """Networks: flax modules composed of `mi203jax.nn`."""
 
+from mi203jax.models.classifier import Classifier
 from mi203jax.models.q_network import QNetwork
 
-__all__ = ["QNetwork"]
+__all__ = ["Classifier", "QNetwork"]

@@ -1,0 +1,28 @@
+"""Fields of the classification of vectors."""
+
+from typing import Literal
+
+from mi203jax.configs.supervised import Supervised
+from mi203jax.core.config import config, static, traced
+
+SHAPES = ("moons", "circles", "blobs", "spirals", "xor")
+"""Sets of the plane that are made, not read."""
+
+
+@config
+class Vectors(Supervised):
+    """Vectors with labels in {-1, 1}, predicted as sign(DL(x, θ))."""
+
+    total_steps: int = static(64_000, "length of the run, in training examples", "[1, 2000000000]")
+    eval_every: int = static(6_400, "training examples between two evaluations", "[1, inf)")
+    data: str = static("moons", "moons, circles, blobs, spirals, xor; or a set with labels in {-1, 1}")
+    num_examples: int = static(512, "points made for training, and as many for the test", "[2, inf)")
+    noise: float = static(0.2, "standard deviation of the made points about their curve", "[0, inf)")
+    data_seed: int = static(0, "seed of the made points, the same for all trials", "[0, 2147483647]")
+    standardize: Literal["none", "channel", "feature"] = static("feature", "what is centred and reduced")
+    batch_size: int = static(32, "examples in a gradient step: 1, some, or all of the set", "[1, inf)")
+    hidden: tuple[int, ...] = static((32, 32), "K₁, K₂, …: filters of each layer, before the last 1", "[1, inf)")
+    learning_rate: float = traced(3e-3, "step size λ at its largest", "(0, inf)")
+    normalization: Literal["none", "batch", "layer"] = static("none", "what each layer is normalised over")
+    loss: Literal["hinge", "logistic", "squared", "exponential"] = static("logistic", "cost of a score")
+    frames: int = static(60, "moments of the run that the GIF of the boundary shows", "[2, 500]")

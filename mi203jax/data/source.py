@@ -1,0 +1,153 @@
+"""The examples of a prepared split: by index, each checked as it is read, or stacked into arrays."""
+
+import operator
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from mi203jax.core.errors import UsageError
+
+Shape = tuple[int | None, ...]
+
+
+class Info(NamedTuple):
+    """What a split of a set is.
+
+    Attributes:
+        classes: names of the label's classes, in order; empty if the label is no class.
+        name: as it was asked for, with its version.
+        split: as it was asked for.
+        description: what it is, its origin and licence.
+        citation: BibTeX.
+        shapes: name of each feature -> shape and dtype of one example; the first axis is None if it
+            varies (sequences).
+    """
+
+    classes: tuple[str, ...]
+    name: str
+    split: str
+    description: str
+    citation: str
+    shapes: dict[str, tuple[Shape, np.dtype]]
+
+
+class Source:
+    """The examples of a split, by index; several threads may read it, and it can be pickled.
+
+    An example maps names to arrays of the shapes and dtypes of `Info.shapes`. Reading one that is
+    damaged, of another shape, holds NaN or infinity, or whose label is no class, raises `UsageError`.
+    """
+
+    def __init__(self, records: Any, name: str, features: Mapping[str, Any]):
+        """Args are TFDS's data source, the set's name, and TFDS's description of the features."""
+        self._records, self._name = records, name
+        self._num_classes = {k: f.num_classes for k, f in features.items() if hasattr(f, "num_classes")}
+        self.shapes: dict[str, tuple[Shape, np.dtype]] = {}
+        first = self._read([0])[0]
+        for key, feature in sorted(features.items()):
+            varies = None in feature.shape[1:]
+            if isinstance(first[key], dict) or (varies and isinstance(first[key], list)):
+                raise UsageError(f"{name}: feature {key} is nested or ragged, which makes no array.")
+            dtype = np.dtype(feature.np_dtype)
+            if not feature.shape and dtype.kind in "iu":
+                dtype = np.dtype(np.int32)
+            # A sequence may be of any length. Images must be of one size, which the first one sets.
+            self.shapes[key] = (np.shape(first[key]) if varies else tuple(feature.shape), dtype)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
+        """Several examples: much faster than one by one."""
+        indices = [operator.index(i) for i in indices]
+        if any(i not in range(len(self)) for i in indices):
+            raise IndexError(f"{self._name}: expected indices below {len(self)}, got {indices}.")
+        return [self._check(i, example) for i, example in zip(indices, self._read(indices), strict=True)]
+
+    def _read(self, indices: list[int]) -> list[dict[str, Any]]:
+        try:
+            return self._records.__getitems__(indices)
+        except Exception as error:  # kinds of array_record's, protobuf's, Pillow's
+            if len(indices) > 1:  # one by one, to name the broken one
+                return [self._read([i])[0] for i in indices]
+            raise UsageError(cannot_be_read(self._name, f"example {indices[0]}", error)) from error
+
+    def _check(self, index: int, example: dict[str, Any]) -> dict[str, np.ndarray]:
+        checked = {}
+        for key, (shape, dtype) in self.shapes.items():
+            feature = f"{self._name}: feature {key}"
+            try:
+                value = checked[key] = np.asarray(example[key], dtype)
+            except (KeyError, ValueError, OverflowError) as error:
+                raise UsageError(f"{feature} of example {index} is no {dtype} array: {error}") from error
+            if value.ndim != len(shape) or any(
+                m not in (n, None) for m, n in zip(shape, value.shape, strict=True)
+            ):
+                raise UsageError(
+                    f"{feature} has unequal shapes: {value.shape} in example {index}, others {shape}."
+                )
+            if dtype.kind == "f" and not np.isfinite(value).all():
+                what = "NaN" if np.isnan(value).any() else "infinity"
+                raise UsageError(f"{feature} holds {what}, first seen in example {index}.")
+            classes = self._num_classes.get(key)
+            if classes is not None and ((value < 0) | (value >= classes)).any():
+                raise UsageError(
+                    f"{feature} is {value} in example {index}: its {classes} classes begin at 0."
+                )
+        return checked
+
+
+def stack(source: Source, name: str, slice_size: int = 1000) -> dict[str, np.ndarray]:
+    """All examples as arrays.
+
+    Args:
+        source: the examples.
+        name: the set's, for the line of progress that a terminal gets if it takes long.
+        slice_size: examples that are read at once.
+
+    Returns:
+        name -> `[examples, ...]`. Sequences are padded with zeros at the end, and `NAME_length`
+        `[examples]`, int32, says how long each is.
+    """
+    fixed = {
+        k: np.empty((len(source), *cast(tuple[int, ...], shape)), dtype)
+        for k, (shape, dtype) in source.shapes.items()
+        if None not in shape
+    }
+    sequences: dict[str, list[np.ndarray]] = {k: [] for k in source.shapes if k not in fixed}
+    start, shown = time.monotonic(), False
+    for low in range(0, len(source), slice_size):
+        for i, example in enumerate(source.__getitems__(range(low, min(low + slice_size, len(source)))), low):
+            for key, array in fixed.items():
+                array[i] = example[key]
+            for key, values in sequences.items():
+                values.append(example[key])
+        if sys.stderr.isatty() and time.monotonic() - start > 3:
+            shown = True
+            print(f"\rreading {name}: {100 * low // len(source)} %", end="", file=sys.stderr, flush=True)
+    if shown:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    arrays = dict(fixed)
+    for key, values in sequences.items():
+        arrays[key], arrays[f"{key}_length"] = _pad(values)
+    return arrays
+
+
+def cannot_be_read(name: str, part: str, error: Exception) -> str:
+    """The line for a damaged file."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"{name}: {part} cannot be read: {reason}. If it is damaged, prepare the set again."
+
+
+def _pad(values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    lengths = np.array([len(v) for v in values], np.int32)
+    padded = np.zeros((len(values), lengths.max(), *values[0].shape[1:]), values[0].dtype)
+    for i, value in enumerate(values):
+        padded[i, : len(value)] = value
+    return padded, lengths

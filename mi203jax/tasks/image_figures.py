@@ -1,0 +1,201 @@
+"""Figures of the classification of images: what the network gets wrong, what it looks at, what it ignores."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure as MatplotlibFigure
+
+from mi203jax import augment, metrics
+from mi203jax.configs import ImageClassification
+from mi203jax.core.task import Figure
+from mi203jax.data.feed import Arrays, Data
+from mi203jax.nn import receptive_field_of
+from mi203jax.tasks.supervised import EVAL_BATCH, Problem, State, in_chunks, predict
+
+PURPLE, ORANGE = "#5e3c99", "#d55e00"
+SHIFTS = range(-8, 9)
+MISTAKES, MAPS = 20, 8
+
+
+def figures(
+    problem: Problem, c: ImageClassification, state: State, data: Data, classes: Sequence[str]
+) -> dict[str, Figure]:
+    """All figures of a trained network, on the examples of the evaluation's split."""
+
+    @jax.jit
+    def scores_of(examples: Arrays) -> jax.Array:
+        def judge(chunk):
+            x = problem.prepare(c, chunk, state.statistics, None)["x"]
+            return predict(problem, c, state, data, x)
+
+        return in_chunks(judge, examples, EVAL_BATCH)
+
+    scores = scores_of(data.test)
+    drawn: dict[str, Figure] = {
+        "confusion": confusion(scores, data.test["label"], classes),
+        "calibration": calibration(scores, data.test["label"]),
+        "mistakes": mistakes(problem, c, scores, state, data, classes),
+        "shifts": shift_curve(scores_of, data),
+        "filters": filters(state, data),
+    }
+    stages = stage_functions(problem, c, state, data)
+    if stages:
+        drawn["feature_maps"] = feature_maps(stages, data)
+        drawn["receptive_field"] = receptive_fields(stages, data)
+    return drawn
+
+
+def _grid(rows: int, columns: int, size: float = 1.1, top: float = 0.5):
+    """A figure with a grid of axes for images: without ticks."""
+    figure = MatplotlibFigure(figsize=(columns * size, rows * size + top), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for one in axes.flat:
+        one.set(xticks=[], yticks=[])
+    return figure, axes
+
+
+def _show(axes: Any, image: np.ndarray, **kwargs: Any) -> None:
+    """An image of one channel in grey, of three in colour."""
+    image = np.asarray(image, np.float32)
+    if image.ndim == 3 and image.shape[-1] == 3:
+        axes.imshow(image / max(1.0, image.max()))
+    else:
+        axes.imshow(image if image.ndim == 2 else image.mean(-1), **{"cmap": "gray", **kwargs})
+
+
+def confusion(scores: jax.Array, labels: jax.Array, classes: Sequence[str]) -> MatplotlibFigure:
+    """Which class is taken for which."""
+    table = np.asarray(metrics.confusion_matrix(scores.argmax(-1), labels, len(classes)))
+    figure = MatplotlibFigure(figsize=(6.4, 6), layout="constrained")
+    axes = figure.subplots()
+    shares = table / np.maximum(1, table.sum(1, keepdims=True))
+    axes.imshow(np.sqrt(shares), cmap="Purples", vmin=0, vmax=1)  # the root, to see the few mistakes
+    for (i, j), count in np.ndenumerate(table) if len(classes) <= 20 else ():
+        if count:
+            axes.text(j, i, count, ha="center", va="center", color="white" if shares[i, j] > 0.3 else "black")
+    ticks = range(len(classes))
+    axes.set_xticks(ticks, classes, rotation=45 if max(map(len, classes)) > 3 else 0, ha="center")
+    axes.set_yticks(ticks, classes)
+    right = np.trace(table) / table.sum()
+    axes.set(xlabel="predicted", ylabel="true", title=f"{right:.2%} of {table.sum():,} right")
+    return figure
+
+
+def calibration(scores: jax.Array, labels: jax.Array) -> MatplotlibFigure:
+    """How often it is right, by how sure it is."""
+    probabilities = jax.nn.softmax(scores)
+    confidence, accuracy, count = map(np.asarray, metrics.reliability(probabilities, labels, 15))
+    error = float(metrics.calibration_error(probabilities, labels, 15))
+    figure = MatplotlibFigure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="black", lw=1, ls=":")
+    there = count > 0
+    axes.plot(confidence[there], accuracy[there], color=PURPLE, lw=1)
+    axes.scatter(confidence[there], accuracy[there], 12 + 200 * count[there] / count.sum(), PURPLE)
+    axes.set(xlabel="confidence of the prediction", ylabel="share that is right", xlim=(0, 1.03), ylim=(0, 1.03))
+    axes.set_title(f"Expected calibration error {error:.3f}\n(a dot's area: how many examples)")
+    return figure
+
+
+def mistakes(problem, c, scores: jax.Array, state: State, data: Data, classes: Sequence[str]) -> MatplotlibFigure:
+    """The examples whose cost is largest among those that it gets wrong."""
+    batch = problem.prepare(c, data.test, state.statistics, None)
+    cost = np.asarray(problem.loss(c, scores, batch))
+    labels, predicted = np.asarray(data.test["label"]), np.asarray(scores.argmax(-1))
+    wrong = np.flatnonzero(predicted != labels)
+    worst = wrong[np.argsort(-cost[wrong])][:MISTAKES]
+    figure, axes = _grid(max(1, -(-len(worst) // 5)), 5, 1.35)
+    for one, i in zip(axes.flat, worst, strict=False):
+        _show(one, data.test["image"][i])
+        one.set_title(f"{classes[labels[i]]} taken for {classes[predicted[i]]}", fontsize=8)
+    for one in axes.flat[len(worst) :]:
+        one.axis("off")
+    figure.suptitle(f"The worst of {len(wrong)} mistakes" if len(wrong) else "No mistake")
+    return figure
+
+
+def shift_curve(scores_of, data: Data) -> MatplotlibFigure:
+    """Accuracy on images that are shifted, by how far."""
+
+    @jax.jit
+    def accuracy(dy, dx):
+        image = jnp.asarray(data.test["image"], jnp.float32)
+        moved = jax.vmap(augment.translate, (0, None, None))(image, dy, dx)
+        return metrics.accuracy(scores_of({**data.test, "image": moved}).argmax(-1), data.test["label"])
+
+    figure = MatplotlibFigure(figsize=(6.4, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, direction, colour in (("to the right", (0, 1), PURPLE), ("downwards", (1, 0), ORANGE)):
+        values = [100 * float(accuracy(s * direction[0], s * direction[1])) for s in SHIFTS]
+        axes.plot(SHIFTS, values, "o-", color=colour, label=name, ms=4)
+    axes.set(xlabel="shift in pixels", ylabel="accuracy in %", title="Invariance to shifts")
+    axes.legend()
+    return figure
+
+
+def filters(state: State, data: Data) -> MatplotlibFigure:
+    """The weights of the first layer, each filter by itself; blue is negative."""
+    first = next(iter(state.params.values()))
+    w = np.asarray(first["w"])
+    if w.ndim == 2:  # a dense layer on all pixels
+        w = w.reshape(*data.test["image"].shape[1:], -1)
+    w = w.mean(2).transpose(2, 0, 1)[:64]
+    figure, axes = _grid(-(-len(w) // 8), min(8, len(w)), 0.9)
+    limit = np.abs(w).max()
+    for one, filter_ in zip(axes.flat, w, strict=False):
+        one.imshow(filter_, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    for one in axes.flat[len(w) :]:
+        one.axis("off")
+    figure.suptitle("Filters of the first layer")
+    return figure
+
+
+def stage_functions(problem: Problem, c: ImageClassification, state: State, data: Data) -> dict[str, Any]:
+    """name of each stage -> function from raw images `[n, ...]` to what the stage computes."""
+    network = problem.network(c, data)
+
+    def features(image: jax.Array) -> dict[str, Any]:
+        examples = {"image": image, "label": jnp.zeros(len(image), jnp.int32)}
+        x = problem.prepare(c, examples, state.statistics, None)["x"]
+        variables = {"params": state.params, **state.layers}
+        return network.apply(variables, x, mutable=["features"])[1].get("features", {})
+
+    names = jax.eval_shape(features, jnp.asarray(data.test["image"][:1], jnp.float32))
+    return {name: lambda image, name=name: features(image)[name][0] for name in sorted(names)}
+
+
+def feature_maps(stages: dict[str, Any], data: Data) -> MatplotlibFigure:
+    """What some filters of each stage answer to one image."""
+    image = jnp.asarray(data.test["image"][:1], jnp.float32)
+    figure, axes = _grid(len(stages), MAPS + 1)
+    for row, (name, f) in zip(axes, stages.items(), strict=True):
+        maps = np.asarray(f(image)[0]).transpose(2, 0, 1)
+        strongest = np.argsort(-maps.var((1, 2)))[:MAPS]
+        _show(row[0], np.asarray(image[0]))
+        row[0].set_ylabel(f"{name}\n{maps.shape[1]}×{maps.shape[2]}", fontsize=8)
+        for one, i in zip(row[1:], strongest, strict=False):
+            one.imshow(maps[i], cmap="magma")
+        for one in row[1 + len(strongest) :]:
+            one.axis("off")
+    figure.suptitle("What the filters with the most varied answers see")
+    return figure
+
+
+def receptive_fields(stages: dict[str, Any], data: Data) -> MatplotlibFigure:
+    """The pixels on which the middle of each stage depends."""
+    image = np.asarray(data.test["image"][0], np.float32)
+    figure, axes = _grid(1, len(stages), 2.2, 0.6)
+    for one, (name, f) in zip(axes.flat, stages.items(), strict=True):
+        shape = jax.eval_shape(f, jnp.asarray(image[None])).shape[1:]
+        middle = (shape[0] // 2, shape[1] // 2)
+        mask = receptive_field_of(lambda x, f=f: f(x[None])[0], image.shape, middle, key=jax.random.key(0))
+        mask = np.asarray(mask)
+        _show(one, image)
+        one.imshow(np.where(mask, 1.0, np.nan), cmap="spring", alpha=0.35, vmin=0, vmax=1)
+        rows, columns = mask.any(1).sum(), mask.any(0).sum()
+        one.set_title(f"{name}: {rows}×{columns} pixels", fontsize=9)
+    figure.suptitle("Receptive field of the middle of each stage")
+    return figure

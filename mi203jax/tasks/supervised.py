@@ -1,0 +1,201 @@
+"""What all tasks that learn from labelled examples share: network, optimiser, step, evaluation.
+
+Such a task is a `Problem`: its data, network, loss and measures. `supervised_task` makes a `Task` of it.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from mi203jax import optim
+from mi203jax.configs import Supervised
+from mi203jax.core.task import Figure, Mean, Metrics, PyTree, Task, no_figures
+from mi203jax.data.feed import Arrays, Data, order_key
+from mi203jax.data.standardize import Statistics
+
+EVAL_BATCH = 500
+"""Examples that are judged at once, at most."""
+
+Function = Callable[[jax.Array], jax.Array]
+
+
+class Keys(NamedTuple):
+    """Separate streams of random numbers, so that none depends on how often another is used."""
+
+    run: jax.Array  # iteration t draws from fold_in(run, t)
+    order: jax.Array  # of the examples
+
+
+class State(NamedTuple):
+    """Everything that the next iteration needs, and what predicting needs after the run."""
+
+    params: PyTree  # θ
+    layers: PyTree  # what layers keep: running estimates, singular vectors
+    optimizer: optax.OptState
+    statistics: Statistics  # of the training examples, by which new ones are standardised
+    snapshots: PyTree  # (θ, layers) at some moments, `[frames, ...]`, for an animation; or ()
+    keys: Keys
+
+
+class Problem(NamedTuple):
+    """What tells one supervised task from another.
+
+    Attributes:
+        data: config -> `Data`, or `Streamed`.
+        network: (config, data) -> the network, without its parameters. Its call takes (x, train).
+        prepare: (config, raw batch, statistics, key) -> batch with the network's input "x". With a key,
+            for training: augmented; without, for judging: as it is.
+        loss: (config, scores `[batch, ...]`, batch) -> costs `[batch]`.
+        measure: (config, scores, batch) -> {name: `[batch]`}, such as whether a prediction is right.
+        predictor: (config, function x -> scores, train) -> the function in its place.
+        frames: config -> moments of the run kept for an animation.
+    """
+
+    data: Callable[[Any], Any]
+    network: Callable[[Any, Data], nn.Module]
+    prepare: Callable[[Any, Arrays, Statistics, jax.Array | None], Arrays]
+    loss: Callable[[Any, jax.Array, Arrays], jax.Array]
+    measure: Callable[[Any, jax.Array, Arrays], dict[str, jax.Array]]
+    predictor: Callable[[Any, Function, bool], Function] = lambda c, f, train: f
+    frames: Callable[[Any], int] = lambda c: 0
+
+
+def supervised_task(problem: Problem, figures: Callable[..., dict[str, Figure]] = no_figures) -> Task:
+    """The task of a problem; trials are compared by their accuracy."""
+    bound = (functools.partial(f, problem) for f in (init, step, evaluate))
+    return Task(*bound, figures, problem.data, objective="eval/accuracy", best="max")
+
+
+def init(problem: Problem, c: Supervised, data: Data, key: jax.Array) -> State:
+    """The network before any training, and its optimiser."""
+    net_key, run_key = jax.random.split(key)
+    one = {name: values[:1] for name, values in data.test.items()}
+    x = problem.prepare(c, one, data.statistics, None)["x"]
+    layers = problem.network(c, data).init(net_key, x)
+    params = layers.pop("params")
+    layers.pop("features", None)
+    frames = problem.frames(c)
+    snapshots = jax.tree.map(lambda a: jnp.zeros((frames, *a.shape), a.dtype), (params, layers)) if frames else ()
+    opt_state = optimizer(c, 0).init(params)
+    return State(params, layers, opt_state, data.statistics, snapshots, Keys(run_key, order_key(key)))
+
+
+def progress(c: Supervised, t) -> jax.Array:
+    """The part of the run that is done before iteration t, in [0, 1)."""
+    return jnp.asarray(t, jnp.float32) / c.num_iterations
+
+
+def optimizer(c: Supervised, t) -> optax.GradientTransformation:
+    """The configuration's optimiser in iteration t."""
+
+    def limit(value):  # 0: never
+        return jnp.where(value > 0, value, jnp.inf)
+
+    # Built anew in each step from the traced configuration: only its state lasts.
+    return optim.make(
+        c.optimizer,
+        c.learning_rate * optim.schedule(c.schedule, progress(c, t), c.warmup),
+        momentum=c.momentum,
+        weight_decay=c.weight_decay,
+        clip_value=limit(c.clip_value),
+        clip_norm=limit(c.clip_norm),
+    )
+
+
+def step(problem: Problem, c: Supervised, state: State, data: Data, t: jax.Array) -> tuple[State, Metrics]:
+    """One step of the optimiser on one batch."""
+    prepare_key, dropout_key = jax.random.split(jax.random.fold_in(state.keys.run, t))
+    assert data.train is not None
+    raw = data.train.batch(state.keys.order, t, c.batch_size)
+    batch = problem.prepare(c, raw, state.statistics, prepare_key)
+    network = problem.network(c, data)
+
+    def loss(params):
+        layers = state.layers
+
+        def forward(x):
+            nonlocal layers
+            scores, layers = network.apply(
+                {"params": params, **layers},
+                x,
+                train=True,
+                mutable=list(state.layers),
+                rngs={"dropout": dropout_key},
+            )
+            return scores
+
+        scores = problem.predictor(c, forward, True)(batch["x"])
+        return problem.loss(c, scores, batch).mean(), (scores, layers)
+
+    (value, (scores, layers)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+    updates, opt_state = optimizer(c, t).update(gradient, state.optimizer, state.params)
+    params = cast(PyTree, optax.apply_updates(state.params, updates))
+    measures = {name: m.mean(dtype=jnp.float32) for name, m in problem.measure(c, scores, batch).items()}
+    snapshots = _with_snapshot(state.snapshots, (params, layers), t, c.num_iterations)
+    state = state._replace(params=params, layers=layers, optimizer=opt_state, snapshots=snapshots)
+    return state, {"loss": value, "gradient_norm": optax.tree.norm(gradient), **measures}
+
+
+def snapshot_iterations(frames: int, iterations: int) -> jax.Array:
+    """After how many iterations each frame is taken, `[frames]`: most of them early, when most happens."""
+    part = jnp.arange(1, frames + 1, dtype=jnp.float32) / frames
+    return jnp.ceil(iterations * part**2).astype(jnp.int32)
+
+
+def _with_snapshot(snapshots: PyTree, now: PyTree, t: jax.Array, iterations: int) -> PyTree:
+    """The snapshots after iteration t, if it is one of the moments when they are taken."""
+    if not jax.tree.leaves(snapshots):
+        return snapshots
+    times = snapshot_iterations(len(jax.tree.leaves(snapshots)[0]), iterations)
+    # Unbatched: under vmap too, nothing is copied between the moments.
+    return jax.lax.cond(
+        (times == t + 1).any(),
+        lambda: jax.tree.map(lambda kept, new: _put(kept, new, times == t + 1), snapshots, now),
+        lambda: snapshots,
+    )
+
+
+def _put(kept: jax.Array, new: jax.Array, where: jax.Array) -> jax.Array:
+    return jnp.where(jax.lax.expand_dims(where, range(1, kept.ndim)), new[None], kept)
+
+
+def predict(problem: Problem, c: Supervised, state: State, data: Data, x: jax.Array) -> jax.Array:
+    """The trained network's scores for inputs that are ready for it: `[n, ...]` -> `[n, ...]`."""
+    network = problem.network(c, data)
+    f = problem.predictor(c, lambda x: network.apply({"params": state.params, **state.layers}, x), False)
+    return f(x)
+
+
+def evaluate(problem: Problem, c: Supervised, state: State, data: Data) -> Metrics:
+    """Loss and measures over all examples of the evaluation's split."""
+
+    def judge(chunk: Arrays) -> dict[str, jax.Array]:
+        batch = problem.prepare(c, chunk, state.statistics, None)
+        scores = predict(problem, c, state, data, batch["x"])
+        return {"loss": problem.loss(c, scores, batch), **problem.measure(c, scores, batch)}
+
+    values = in_chunks(judge, data.test, EVAL_BATCH)
+    return {n: Mean(v.sum(dtype=jnp.float32), jnp.float32(len(v))) for n, v in values.items()}
+
+
+def in_chunks(f: Callable[[PyTree], PyTree], examples: PyTree, size: int) -> PyTree:
+    """f over the first axis, at most `size` examples at once, so that what lies between fits in memory.
+
+    Args:
+        f: examples `[m, ...]` -> results `[m, ...]`, each example by itself.
+        examples: `[n, ...]`.
+        size: largest m.
+    """
+    n = len(jax.tree.leaves(examples)[0])
+    chunks = math.ceil(n / size)
+    size = math.ceil(n / chunks)
+    # The last chunk ends with the first examples again; their second results are dropped.
+    index = (jnp.arange(chunks * size) % n).reshape(chunks, size)
+    results = jax.lax.map(lambda i: f(jax.tree.map(lambda a: a[i], examples)), index)
+    return jax.tree.map(lambda r: r.reshape(chunks * size, *r.shape[2:])[:n], results)

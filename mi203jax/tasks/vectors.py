@@ -1,0 +1,90 @@
+"""Classification of vectors by the sign of a score (slide "Rappel")."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mi203jax import losses
+from mi203jax.configs import Vectors
+from mi203jax.configs.vectors import SHAPES
+from mi203jax.core.errors import UsageError
+from mi203jax.data import shapes
+from mi203jax.data.feed import Arrays, Data, Resident
+from mi203jax.data.splits import check_batch, read, resident_data
+from mi203jax.data.standardize import Statistics, fit_statistics, standardize
+from mi203jax.models import Classifier
+from mi203jax.nn.initializers import INITIALIZERS
+from mi203jax.tasks.supervised import Problem, supervised_task
+from mi203jax.tasks.vectors_figures import figures
+
+
+def data(c: Vectors) -> Data:
+    """Vectors and labels in {-1, 1}: made, or read.
+
+    Raises:
+        UsageError: if the set cannot be read or used.
+    """
+    if c.data in SHAPES:
+        check_batch(c.batch_size, c.num_examples, f"the {c.num_examples} points of {c.data}")
+        return _made(c.data, c.num_examples, c.noise, c.data_seed, c.standardize)
+    found = read(c.data, c.train_split, c.data_dir)
+    labels = found.arrays.get("label", np.zeros(1))
+    if set(np.unique(labels)) != {-1, 1}:
+        raise UsageError(
+            f"data={c.data}: expected labels -1 and 1; choose one of {', '.join(SHAPES)}, breast_cancer."
+        )
+    check_batch(c.batch_size, found.num_examples, f"{c.train_split} of {found.name}")
+    return resident_data(c.data, "features", c.train_split, c.eval_split, c.data_dir, c.standardize)
+
+
+@functools.lru_cache(maxsize=8)
+def _made(name: str, n: int, noise: float, seed: int, standardization) -> Data:
+    keys = jax.random.split(jax.random.key(seed))
+    train, test = (
+        dict(zip(("features", "label"), shapes.SHAPES[name](k, n, noise), strict=True)) for k in keys
+    )
+    return Data(Resident(train), test, fit_statistics(train["features"], standardization))
+
+
+def network(c: Vectors, data: Data) -> Classifier:
+    """The network of the configuration, without its parameters."""
+    del data
+    return Classifier(
+        outputs=1,
+        channels=(),
+        hidden=c.hidden,
+        normalization=c.normalization,
+        dropout=c.dropout,
+        use_dropout=c.use_dropout,
+        spectral=c.spectral_norm,
+        kernel_init=INITIALIZERS[c.initializer](c.init_scale),
+    )
+
+
+def prepare(c: Vectors, batch: Arrays, statistics: Statistics, key: jax.Array | None = None) -> Arrays:
+    """Standardised vectors "x", `[batch, features]`, and "label" in {-1, 1}."""
+    del c, key
+    return {"x": standardize(batch["features"], statistics), "label": batch["label"]}
+
+
+def loss(c: Vectors, scores: jax.Array, batch: Arrays) -> jax.Array:
+    """The cost of each example's score, `[batch, 1]` -> `[batch]`."""
+    return losses.MARGIN_LOSSES[c.loss](scores[:, 0], batch["label"])
+
+
+def measure(c: Vectors, scores: jax.Array, batch: Arrays) -> dict[str, jax.Array]:
+    """Whether the score's sign is the label, and the margin: the score times the label."""
+    del c
+    margin = scores[:, 0] * batch["label"].astype(scores.dtype)
+    return {"accuracy": margin > 0, "margin": margin}
+
+
+def frames(c: Vectors) -> int:
+    """Moments of the run that are kept for the GIF: where the plane can be drawn."""
+    return c.frames if c.data in SHAPES else 0
+
+
+problem = Problem(data, network, prepare, loss, measure, frames=frames)
+task = supervised_task(problem, lambda c, state, data: figures(problem, c, state, data))
