@@ -129,7 +129,7 @@ def _package() -> Path:
 
 
 def _unknown(name: str, data_dir: Path, ours: list[str], theirs: set[str], has_tensorflow: bool) -> str:
-    near = difflib.get_close_matches(name.lower(), {*ours, *theirs}, n=3)
+    near = difflib.get_close_matches(name.lower(), {*ours, *theirs}, n=3, cutoff=0.5)
     if near:
         hint = f"Did you mean {' or '.join(map(repr, near))}?"
     else:

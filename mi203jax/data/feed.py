@@ -55,8 +55,8 @@ class Source(Protocol):
     def __len__(self) -> int:
         """Number of examples."""
 
-    def __getitem__(self, index: int, /) -> dict[str, np.ndarray]:
-        """An example."""
+    def __getitems__(self, indices: list[int], /) -> list[dict[str, np.ndarray]]:
+        """The examples of these indices."""
 
 
 class Data(NamedTuple):
@@ -87,7 +87,7 @@ class Streamed(Streaming):
     @property
     def example(self) -> Data:
         """Shapes and dtypes of what one trial's step gets."""
-        one = {name: np.asarray(value) for name, value in self._source[0].items()}
+        one = {name: np.asarray(value) for name, value in self._source.__getitems__([0])[0].items()}
         shape = (self.slots, self._batch_size)
         arrays = {n: jax.ShapeDtypeStruct((*shape, *v.shape), v.dtype) for n, v in one.items()}
         return Data(Window(arrays), {}, ())
@@ -108,7 +108,7 @@ class Streamed(Streaming):
 
         def read(t: int) -> Arrays:
             chosen = np.asarray(indices(t))
-            examples = [self._source[int(i)] for i in chosen.reshape(-1)]
+            examples = self._source.__getitems__(chosen.reshape(-1).tolist())
             stacked = {name: np.stack([e[name] for e in examples]) for name in examples[0]}
             return {name: v.reshape(*chosen.shape, *v.shape[1:]) for name, v in stacked.items()}
 

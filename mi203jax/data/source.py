@@ -48,14 +48,15 @@ class Source:
         self.shapes: dict[str, tuple[Shape, np.dtype]] = {}
         first = self._read([0])[0]
         for key, feature in sorted(features.items()):
-            varies = None in feature.shape[1:]
-            if isinstance(first[key], dict) or (varies and isinstance(first[key], list)):
+            value = first[key]
+            if isinstance(value, dict) or (isinstance(value, list) and None in feature.shape[1:]):
                 raise UsageError(f"{name}: feature {key} is nested or ragged, which makes no array.")
             dtype = np.dtype(feature.np_dtype)
             if not feature.shape and dtype.kind in "iu":
                 dtype = np.dtype(np.int32)
             # A sequence may be of any length. Images must be of one size, which the first one sets.
-            self.shapes[key] = (np.shape(first[key]) if varies else tuple(feature.shape), dtype)
+            shape = np.shape(value) if None in feature.shape[1:] else tuple(feature.shape)
+            self.shapes[key] = shape, dtype
 
     def __len__(self) -> int:
         return len(self._records)
@@ -72,6 +73,8 @@ class Source:
 
     def _read(self, indices: list[int]) -> list[dict[str, Any]]:
         try:
+            if len(indices) == 1:  # for which the other way would start a thread
+                return [self._records[indices[0]]]
             return self._records.__getitems__(indices)
         except Exception as error:  # kinds of array_record's, protobuf's, Pillow's
             if len(indices) > 1:  # one by one, to name the broken one

@@ -1,7 +1,9 @@
 """From a set's name to what a supervised task learns from and is judged on; read once for all trials."""
 
 import functools
-from typing import Literal
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -9,48 +11,96 @@ import numpy as np
 
 from mi203jax.core.errors import UsageError
 from mi203jax.data.feed import Data, Resident, Streamed
-from mi203jax.data.sets import DataSet, load
-from mi203jax.data.standardize import Standardization, fit_statistics
+from mi203jax.data.sets import open_source
+from mi203jax.data.source import Info, Source, stack
+from mi203jax.data.standardize import Standardization, Statistics, fit_statistics
 
 Feed = Literal["auto", "memory", "stream"]
 MEMORY = 2**30
-"""Bytes of training examples above which they are streamed."""
+"""Bytes of training examples above which `feed="auto"` streams them."""
+FITTED = 60_000
+"""Training examples by which others are standardised, at most; evenly spaced."""
 
 
-@functools.lru_cache(maxsize=8)
-def read(name: str, split: str, data_dir: str) -> DataSet:
-    """`load`, once for all trials and programs; an empty `data_dir` is none."""
-    return load(name, split, data_dir or None)
+def supervised_data(
+    name: str,
+    inputs: str,
+    *,
+    train_split: str = "train",
+    eval_split: str = "test",
+    data_dir: str = "",
+    standardization: Standardization = "feature",
+    batch_size: int,
+    feed: Feed = "auto",
+) -> Data | Streamed:
+    """A set's training examples, in memory or streamed, those that it is judged on, and statistics.
 
-
-@functools.lru_cache(maxsize=2)
-def resident_data(
-    name: str, inputs: str, train_split: str, eval_split: str, data_dir: str, standardization: Standardization
-) -> Data:
-    """A set's two splits in the device's memory, with the statistics of the first.
+    Whichever feed: the same batches in the same order, standardised by the same statistics.
 
     Args:
         name: as in `load`, and so are `train_split`, `eval_split` and `data_dir` (empty: none).
         inputs: the feature that is learnt from; "label" is what is predicted.
         standardization: see `fit_statistics`.
+        batch_size: examples in a batch.
+        feed: "memory", "stream", or "auto": by the set's size.
 
     Raises:
-        UsageError: if the set cannot be read, or has no such features.
+        UsageError: if the set cannot be read, has no such features, or less than a batch of examples.
     """
-    train, test = (_features(read(name, s, data_dir), inputs) for s in (train_split, eval_split))
-    if train[inputs].shape[1:] != test[inputs].shape[1:]:
-        raise UsageError(f"data={name}: its splits have {inputs}s of different shapes.")
-    return Data(Resident(train), test, fit_statistics(train[inputs], standardization))
+    source, info = split_source(name, train_split, data_dir, (inputs, "label"))
+    check_batch(batch_size, len(source), f"{train_split} of {info.name}")
+    key = (name, train_split, data_dir, (inputs, "label"))
+    if feed == "auto":
+        feed = "memory" if len(source) * size_of(info.shapes, inputs) <= MEMORY else "stream"
+    test = split_arrays(name, eval_split, data_dir, (inputs, "label"))
+    shape = info.shapes[inputs][0]
+    if test[inputs].shape[1:] != shape:
+        raise UsageError(f"data={name}: {eval_split} has shape {test[inputs].shape[1:]}, {train_split} {shape}.")
+    statistics = split_statistics(*key, standardization)
+    if feed == "stream":
+        return Streamed(_Chosen(source, (inputs, "label")), Data(None, test, statistics), batch_size)
+    return Data(Resident(split_arrays(*key)), test, statistics)
 
 
-def _features(found: DataSet, inputs: str) -> dict[str, jax.Array]:
-    missing = {inputs, "label"} - set(found.arrays)
+@functools.lru_cache(maxsize=8)
+def split_source(
+    name: str, split: str, data_dir: str = "", features: tuple[str, ...] = ()
+) -> tuple[Source, Info]:
+    """`open_source`, once for all trials and programs; checks that the features are there."""
+    source, info = open_source(name, split, data_dir or None)
+    missing = set(features) - set(info.shapes)
     if missing:
         raise UsageError(
-            f"data={found.name} has no {missing.pop()!r}, but {', '.join(sorted(found.arrays))}: "
-            f"expected a set with {inputs!r} and 'label'."
+            f"data={info.name} has no {missing.pop()!r}: expected a set with {' and '.join(features)}, not "
+            f"with {' and '.join(sorted(info.shapes))}."
         )
-    return {n: jnp.asarray(found.arrays[n]) for n in (inputs, "label")}
+    return source, info
+
+
+@functools.lru_cache(maxsize=4)
+def split_arrays(name: str, split: str, data_dir: str, features: tuple[str, ...]) -> dict[str, jax.Array]:
+    """A split's features in the device's memory, once for all trials and programs."""
+    source, _ = split_source(name, split, data_dir, features)
+    return {n: jnp.asarray(v) for n, v in stack(source, name).items() if n in features}
+
+
+@functools.lru_cache(maxsize=4)
+def split_statistics(
+    name: str, split: str, data_dir: str, features: tuple[str, ...], standardization: Standardization
+) -> Statistics:
+    """The statistics of a split's first feature."""
+    source, _ = split_source(name, split, data_dir, features)
+    chosen = np.unique(np.linspace(0, len(source) - 1, min(FITTED, len(source))).round().astype(int))
+    examples = source.__getitems__(chosen.tolist())
+    return fit_statistics(jnp.asarray(np.stack([e[features[0]] for e in examples])), standardization)
+
+
+def size_of(shapes: Mapping[str, tuple[Any, np.dtype]], feature: str) -> int:
+    """Bytes of an example's feature."""
+    shape, dtype = shapes[feature]
+    if None in shape:
+        raise UsageError(f"{feature} is a sequence of any length: expected one shape for all examples.")
+    return math.prod(shape) * dtype.itemsize
 
 
 def check_batch(batch_size: int, num_examples: int, where: str) -> None:
@@ -59,3 +109,16 @@ def check_batch(batch_size: int, num_examples: int, where: str) -> None:
         raise UsageError(
             f"batch_size={batch_size} is larger than {where}: expected at most {num_examples}, all of it."
         )
+
+
+class _Chosen:
+    """Some features of a source's examples."""
+
+    def __init__(self, source: Source, features: tuple[str, ...]):
+        self._source, self._features = source, features
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitems__(self, indices: list[int]) -> list[dict[str, np.ndarray]]:
+        return [{n: e[n] for n in self._features} for e in self._source.__getitems__(indices)]

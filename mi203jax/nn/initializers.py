@@ -53,7 +53,8 @@ def orthogonal(scale: Scalar = 1.0) -> Initializer:
 
     def init(key, shape, dtype):
         # The QR decomposition does not exist in half precision.
-        return initializer(key, shape, jnp.promote_types(dtype, jnp.float32)).astype(dtype)
+        working = jnp.float32 if jnp.finfo(dtype).bits < 32 else dtype
+        return initializer(key, shape, working).astype(dtype)
 
     return _scaled(scale, init)
 

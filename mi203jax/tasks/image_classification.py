@@ -9,8 +9,8 @@ from mi203jax import augment, losses
 from mi203jax.configs import ImageClassification
 from mi203jax.core.errors import UsageError
 from mi203jax.core.task import Figure
-from mi203jax.data.feed import Arrays, Data
-from mi203jax.data.splits import check_batch, read, resident_data
+from mi203jax.data.feed import Arrays, Data, Streamed
+from mi203jax.data.splits import split_source, supervised_data
 from mi203jax.data.standardize import Statistics, standardize
 from mi203jax.models import Classifier
 from mi203jax.nn.initializers import INITIALIZERS
@@ -18,29 +18,44 @@ from mi203jax.tasks.image_figures import figures
 from mi203jax.tasks.supervised import Function, Problem, State, supervised_task
 
 
-def data(c: ImageClassification) -> Data:
+def data(c: ImageClassification) -> Data | Streamed:
     """Images and their labels.
 
     Raises:
         UsageError: if the set cannot be read or used.
     """
-    found = read(c.data, c.train_split, c.data_dir)
-    if not found.classes:
+    if not classes(c):
         raise UsageError(f"data={c.data} has no classes to tell apart.")
-    check_batch(c.batch_size, found.num_examples, f"{c.train_split} of {found.name}")
-    return resident_data(c.data, "image", c.train_split, c.eval_split, c.data_dir, c.standardize)
+    found = supervised_data(
+        c.data,
+        "image",
+        train_split=c.train_split,
+        eval_split=c.eval_split,
+        data_dir=c.data_dir,
+        standardization=c.standardize,
+        batch_size=c.batch_size,
+        feed=c.feed,
+    )
+    test = found.shared.test if isinstance(found, Streamed) else found.test
+    halvings = 0 if c.pooling == "none" else len(c.channels)
+    if min(test["image"].shape[1:3]) < 2**halvings:
+        raise UsageError(
+            f"channels={c.channels} halves {test['image'].shape[1]}×{test['image'].shape[2]} images too often: "
+            "expected fewer stages, or pooling=none."
+        )
+    return found
 
 
-def num_classes(c: ImageClassification) -> int:
-    """Number of classes of the configuration's set."""
-    return len(read(c.data, c.train_split, c.data_dir).classes)
+def classes(c: ImageClassification) -> tuple[str, ...]:
+    """Names of the classes of the configuration's set."""
+    return split_source(c.data, c.train_split, c.data_dir, ("image", "label"))[1].classes
 
 
 def network(c: ImageClassification, data: Data) -> Classifier:
     """The network of the configuration, without its parameters."""
     del data
     return Classifier(
-        outputs=num_classes(c),
+        outputs=len(classes(c)),
         channels=c.channels,
         convs=c.convs,
         pooling=c.pooling,
@@ -59,7 +74,7 @@ def prepare(
 ) -> Arrays:
     """Standardised images "x" and the probabilities "target" of the classes; augmented if there is a key."""
     image = jnp.asarray(batch["image"], jnp.float32)
-    target = jax.nn.one_hot(batch["label"], num_classes(c))
+    target = jax.nn.one_hot(batch["label"], len(classes(c)))
     if key is None or not c.augment:
         return {"x": standardize(image, statistics), "target": target, "label": batch["label"]}
     keys = dict(zip(c.augment, jax.random.split(key, len(c.augment)), strict=True))
@@ -116,7 +131,7 @@ problem = Problem(data, network, prepare, loss, measure, predictor)
 
 def figures_of(problem: Problem, c: ImageClassification, state: State, data: Data) -> dict[str, Figure]:
     """All figures of a trained network."""
-    return figures(problem, c, state, data, read(c.data, c.train_split, c.data_dir).classes)
+    return figures(problem, c, state, data, classes(c))
 
 
 task = supervised_task(problem, functools.partial(figures_of, problem))

@@ -138,8 +138,8 @@ def shift_curve(scores_of, data: Data) -> MatplotlibFigure:
 
 def filters(state: State, data: Data) -> MatplotlibFigure:
     """The weights of the first layer, each filter by itself; blue is negative."""
-    first = next(iter(state.params.values()))
-    w = np.asarray(first["w"])
+    first = "Conv_0" if "Conv_0" in state.params else "Dense_0"
+    w = np.asarray(state.params[first]["w"])
     if w.ndim == 2:  # a dense layer on all pixels
         w = w.reshape(*data.test["image"].shape[1:], -1)
     w = w.mean(2).transpose(2, 0, 1)[:64]

@@ -11,8 +11,8 @@ from mi203jax.configs import Vectors
 from mi203jax.configs.vectors import SHAPES
 from mi203jax.core.errors import UsageError
 from mi203jax.data import shapes
-from mi203jax.data.feed import Arrays, Data, Resident
-from mi203jax.data.splits import check_batch, read, resident_data
+from mi203jax.data.feed import Arrays, Data, Resident, Streamed
+from mi203jax.data.splits import check_batch, split_arrays, supervised_data
 from mi203jax.data.standardize import Statistics, fit_statistics, standardize
 from mi203jax.models import Classifier
 from mi203jax.nn.initializers import INITIALIZERS
@@ -20,7 +20,7 @@ from mi203jax.tasks.supervised import Problem, supervised_task
 from mi203jax.tasks.vectors_figures import figures
 
 
-def data(c: Vectors) -> Data:
+def data(c: Vectors) -> Data | Streamed:
     """Vectors and labels in {-1, 1}: made, or read.
 
     Raises:
@@ -29,14 +29,22 @@ def data(c: Vectors) -> Data:
     if c.data in SHAPES:
         check_batch(c.batch_size, c.num_examples, f"the {c.num_examples} points of {c.data}")
         return _made(c.data, c.num_examples, c.noise, c.data_seed, c.standardize)
-    found = read(c.data, c.train_split, c.data_dir)
-    labels = found.arrays.get("label", np.zeros(1))
+    names = ("features", "label")
+    labels = split_arrays(c.data, c.train_split, c.data_dir, names)["label"]
     if set(np.unique(labels)) != {-1, 1}:
         raise UsageError(
             f"data={c.data}: expected labels -1 and 1; choose one of {', '.join(SHAPES)}, breast_cancer."
         )
-    check_batch(c.batch_size, found.num_examples, f"{c.train_split} of {found.name}")
-    return resident_data(c.data, "features", c.train_split, c.eval_split, c.data_dir, c.standardize)
+    return supervised_data(
+        c.data,
+        "features",
+        train_split=c.train_split,
+        eval_split=c.eval_split,
+        data_dir=c.data_dir,
+        standardization=c.standardize,
+        batch_size=c.batch_size,
+        feed=c.feed,
+    )
 
 
 @functools.lru_cache(maxsize=8)

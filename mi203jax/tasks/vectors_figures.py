@@ -29,8 +29,9 @@ def margins(problem: Problem, c: Vectors, state: State, data: Data) -> Matplotli
     """How many examples lie how far on the right side of the boundary, in training and evaluation."""
     figure = MatplotlibFigure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    assert data.train is not None
-    kinds = {c.train_split: data.train.arrays, c.eval_split: data.test}
+    kinds = {c.eval_split: data.test}
+    if data.train is not None:  # it is where it fits in memory
+        kinds = {c.train_split: data.train.arrays, **kinds}
     values = {}
     for name, arrays in kinds.items():
         batch = problem.prepare(c, arrays, state.statistics, None)
@@ -38,7 +39,7 @@ def margins(problem: Problem, c: Vectors, state: State, data: Data) -> Matplotli
         values[name] = np.asarray(problem.measure(c, scores, batch)["margin"])
     everything = np.concatenate(list(values.values()))
     bins = np.linspace(*np.percentile(everything, (0.5, 99.5)), 41)
-    for (name, margin), colour in zip(values.items(), (BLUE, ORANGE), strict=True):
+    for (name, margin), colour in zip(values.items(), (ORANGE, BLUE), strict=False):
         share = np.full(len(margin), 100 / len(margin))
         text = f"{name}: {(margin > 0).mean():.1%} right"
         axes.hist(np.clip(margin, bins[0], bins[-1]), bins, weights=share, alpha=0.55, color=colour, label=text)

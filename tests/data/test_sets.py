@@ -1,6 +1,7 @@
 """The embedded sets against what their authors say of them, and what is refused."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from mi203jax.core.errors import UsageError
 from mi203jax.data import load, names
-from mi203jax.data.sets import EMBEDDED, _stack
+from mi203jax.data.sets import EMBEDDED, open_source
 
 
 class TestEmbedded:
@@ -78,9 +79,24 @@ def test_part_of_a_split():
     assert load("mnist_5k", "train[:10%]").num_examples == 400
 
 
-def test_needs_no_tensorflow():
-    code = "import sys; from mi203jax.data import load; load('digits/blocks'); assert 'tensorflow' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_never_imports_tensorflow(tmp_path):
+    (tmp_path / "tensorflow").mkdir()
+    (tmp_path / "tensorflow" / "__init__.py").write_text("raise RuntimeError('imported')")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from mi203jax.data import load; load('digits/blocks')"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_open_source():
+    source, info = open_source("japanese_vowels", "test")
+    data = load("japanese_vowels", "test")
+    assert info == data[1:]
+    assert info.shapes == {"label": ((), np.int32), "sequence": ((None, 12), np.float32)}
+    assert len(source) == data.num_examples
+    example = source[7]
+    assert example["label"] == data.arrays["label"][7]
+    length = data.arrays["sequence_length"][7]
+    np.testing.assert_array_equal(example["sequence"], data.arrays["sequence"][7, :length])
 
 
 class TestElsewhere:
@@ -103,23 +119,73 @@ class TestElsewhere:
             (new / "dataset_info.json").write_text(json.dumps(info | {"version": version}))
         assert load("mine", data_dir=folder).name.endswith("/1.10.0")
         assert load("mine:1.2.0", data_dir=folder).name.endswith("/1.2.0")
+        assert load("mine/1.2.0", data_dir=folder).name.endswith("/1.2.0")
 
-    def test_tfrecord_is_refused_with_the_way_to_convert_it(self, folder):
-        file = folder / "mine" / "1.0.0" / "dataset_info.json"
-        file.write_text(json.dumps(json.loads(file.read_text()) | {"fileFormat": "tfrecord"}))
-        with pytest.raises(UsageError, match="stored as tfrecord.*convert_format --root_data_dir="):
+    def test_a_half_prepared_set_is_none(self, folder):
+        (folder / "mine" / "1.0.0").rename(folder / "mine" / "incomplete.A1B2C3_1.0.0")  # TFDS's name for it
+        assert names(folder) == []
+        with pytest.raises(UsageError, match="Unknown data=mine"):
             load("mine", data_dir=folder)
+
+    @pytest.fixture
+    def describe(self, folder):
+        def change(**fields):
+            file = folder / "mine" / "1.0.0" / "dataset_info.json"
+            file.write_text(json.dumps(json.loads(file.read_text()) | fields))
+
+        return change
+
+    def test_tfrecord_is_refused_with_the_way_to_convert_it(self, folder, describe):
+        describe(fileFormat="tfrecord")
+        with pytest.raises(
+            UsageError, match="stored as tfrecord.*convert_format --dataset_version_dir="
+        ) as e:
+            load("mine", data_dir=folder)
+        flags = [word for word in str(e.value).split() if word.startswith("--")]
+        assert flags == [
+            f"--dataset_version_dir={folder / 'mine' / '1.0.0'}",
+            "--out_file_format=array_record",
+        ]
+
+    def test_what_that_way_leaves_is_read(self, folder, describe):
+        describe(fileFormat="tfrecord", alternativeFileFormats=["array_record"])
+        assert load("mine", "test", data_dir=folder).num_examples == 113
 
     def test_a_missing_shard(self, folder):
         next((folder / "mine" / "1.0.0").glob("*train*")).unlink()
-        with pytest.raises(UsageError, match="lacks a file"):
+        with pytest.raises(UsageError, match="lacks a file: breast_cancer-train.array_record-00000-of-00001"):
+            load("mine", data_dir=folder)
+        assert load("mine", "test", data_dir=folder).num_examples == 113
+
+    @pytest.mark.parametrize("file", ["dataset_info.json", "features.json"])
+    @pytest.mark.parametrize("content", ["", "{", "[]", '{"name": 1}', None])
+    def test_a_damaged_description(self, folder, file, content):
+        path = folder / "mine" / "1.0.0" / file
+        if content is not None:
+            path.write_text(content)
+        elif file == "dataset_info.json":
+            pytest.skip("without it, there is no set")
+        else:
+            path.unlink()
+        with pytest.raises(UsageError, match="^mine: the description in .* cannot be read: .") as e:
+            load("mine", data_dir=folder)
+        assert "\n" not in str(e.value)
+
+    def test_a_file_for_a_folder(self, folder):
+        (folder / "file").touch()
+        with pytest.raises(UsageError, match="file is a file: expected the folder that holds NAME/VERSION/"):
+            load("mine", data_dir=folder / "file")
+
+    def test_an_unreadable_folder(self, folder, monkeypatch):
+        monkeypatch.setattr(os, "access", lambda *a: False)  # root may read everything
+        with pytest.raises(UsageError, match="may not be read"):
             load("mine", data_dir=folder)
 
-
-def test_images_of_unequal_size():
-    examples = [{"image": np.zeros((2, 3))}, {"image": np.zeros((2, 4))}]
-    with pytest.raises(UsageError, match=r"image has unequal shapes, such as \(2, 3\) and \(2, 4\)"):
-        _stack(examples)
+    def test_an_embedded_set(self, folder):
+        with pytest.raises(
+            UsageError, match="mnist_5k is not in data_dir=.*, but found if no data_dir is given"
+        ):
+            load("mnist_5k", data_dir=folder)
 
 
 @pytest.mark.parametrize(
@@ -128,10 +194,20 @@ def test_images_of_unequal_size():
         (("mnist_5",), "Unknown data=mnist_5: .*Did you mean 'mnist_5k'?"),
         (("digits",), "data=digits comes in several forms: expected one of digits/blocks, digits/shuffled"),
         (("mnist_5k", "tst"), "mnist_5k has no split 'tst': expected one of train, test"),
+        (("mnist_5k", "train[:"), r"mnist_5k has no split 'train\[:': expected one of train, test"),
+        (("mnist_5k", "train[:9999]"), r"no split 'train\[:9999\]'.*incompatible with 4000 examples"),
+        (("mnist_5k", ""), "mnist_5k has no split '': expected one of train, test"),
+        (("mnist_5k", "train[:0]"), r"mnist_5k: split 'train\[:0\]' holds no example"),
+        (("mnist_5k", "train[9:5]"), r"mnist_5k: split 'train\[9:5\]' holds no example"),
+        (("digits/block",), "Unknown data=digits/block: .*Did you mean 'digits/blocks'"),
+        (("",), "data='': expected NAME, NAME/CONFIGURATION or NAME:VERSION"),
+        (("../mnist_5k",), "data='../mnist_5k': expected NAME"),
+        (("mnist_5k:newest",), "data='mnist_5k:newest': expected NAME"),
         (("mnist_5k:2.0.0",), "mnist_5k is there in version 1.0.0, not 2.0.0"),
         (("mnist_5k", "train", "/nowhere"), "data_dir=/nowhere: there is no such folder"),
     ],
 )
 def test_refusals(arguments, message):
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError, match=message) as e:
         load(*arguments)
+    assert "\n" not in str(e.value)

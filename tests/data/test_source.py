@@ -62,14 +62,18 @@ class TestStack:
         lists = [[1.0], [2.0, 3.0, 4.0], []]
         data = load(
             "tiny",
-            data_dir=prepared({"x": features.Sequence(np.float32)}, [{"x": np.float32(x)} for x in lists]),
+            data_dir=prepared(
+                {"x": features.Sequence(np.float32)}, [{"x": np.array(x, np.float32)} for x in lists]
+            ),
         )
         assert data.shapes == {"x": ((None,), np.float32)}
         np.testing.assert_array_equal(data.arrays["x"], [[1, 0, 0], [2, 3, 4], [0, 0, 0]])
         np.testing.assert_array_equal(data.arrays["x_length"], [1, 3, 0])
 
     def test_images_of_one_size_which_the_set_does_not_state(self, prepared):
-        folder = prepared({"image": features.Image(shape=(None, None, 1))}, [{"image": png(4, 3)} for _ in range(3)])
+        folder = prepared(
+            {"image": features.Image(shape=(None, None, 1))}, [{"image": png(4, 3)} for _ in range(3)]
+        )
         data = load("tiny", data_dir=folder)
         assert list(data.arrays) == ["image"]
         np.testing.assert_array_equal(data.arrays["image"], np.full((3, 4, 3, 1), 7))

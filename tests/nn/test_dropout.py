@@ -30,7 +30,7 @@ class TestDropout:
 
     def test_the_expectation_is_x(self, key):
         x = jnp.array([[1.0, -2.0, 30.0]])
-        y = jax.vmap(lambda k: dropout(k, x, 0.4))(jax.random.split(key, 20_000))
+        y = jax.jit(jax.vmap(lambda k: dropout(k, x, 0.4)))(jax.random.split(key, 20_000))
         error = np.sqrt(0.4 / 0.6 / 20_000)
         np.testing.assert_allclose(y.mean(0), x, rtol=4 * error)
 
@@ -60,7 +60,7 @@ class TestDropout:
     def test_keys_and_rates_under_vmap(self, key):
         x = jnp.ones((2, 7))
         keys, rates = jax.random.split(key, 2), jnp.array([0.2, 0.6])
-        y = jax.vmap(dropout)(keys, x, rates)
+        y = jax.jit(jax.vmap(dropout))(keys, x, rates)
         for i in range(2):
             np.testing.assert_array_equal(y[i], dropout(keys[i], x[i], rates[i]))
         many = jnp.ones(100)

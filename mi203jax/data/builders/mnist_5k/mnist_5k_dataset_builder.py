@@ -39,9 +39,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, chosen):
         with gzip.open(self.SOURCE) as file:
             table = np.loadtxt(file, np.uint8, delimiter=",")
-        for i, line in enumerate(table):
+        # The file has all zeros, then all ones, …: dealt out in turn, so that a part such as train[:80%]
+        # holds each digit alike.
+        for place, i in enumerate(np.arange(len(table)).reshape(10, -1).T.reshape(-1)):
+            line = table[i]
             if chosen(i):
                 png = io.BytesIO()
                 Image.fromarray(line[:-1].reshape(28, 28)).save(png, "PNG", optimize=True)
                 png.seek(0)
-                yield i, {"image": png, "label": int(line[-1])}
+                yield place, {"image": png, "label": int(line[-1])}
