@@ -212,7 +212,9 @@ class TestMake:
             "clip_value": jnp.array([jnp.inf, 0.2]),
             "clip_norm": jnp.array([0.3, jnp.inf]),
         }
-        points = jax.jit(jax.vmap(lambda h: trajectory(lambda: optim.make(name, **h), small_loss, SMALL, 5)))(swept)
+        points = jax.jit(jax.vmap(lambda h: trajectory(lambda: optim.make(name, **h), small_loss, SMALL, 5)))(
+            swept
+        )
         alone = jax.jit(lambda h: trajectory(lambda: function(**h), small_loss, SMALL, 5))
         for trial in range(2):
             expected = alone({field: values[trial] for field, values in swept.items()})

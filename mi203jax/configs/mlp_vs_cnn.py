@@ -11,7 +11,9 @@ class MlpVsCnn(ImageClassification):
     """One of two networks with as many parameters, on images that are left alone, shifted, or shuffled."""
 
     model: Literal["mlp", "cnn"] = static("cnn", "dense layers, or convolutions")
-    images: Literal["plain", "shifted", "permuted"] = static("plain", "as they are, moved, or pixels shuffled")
+    images: Literal["plain", "shifted", "permuted"] = static(
+        "plain", "as they are, moved, or pixels shuffled"
+    )
     parameters: int = static(50_000, "numbers that the network may learn; its width follows", "[100, inf)")
     largest_shift: int = static(6, "pixels by which images are moved at most, if shifted", "[0, 1000]")
     total_steps: int = static(60_000, "length of the run, in training examples", "[1, 2000000000]")

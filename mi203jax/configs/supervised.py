@@ -32,7 +32,9 @@ class Supervised(RunConfig):
     momentum: float = traced(0.9, "γ of the smoothed gradient; β₁ of Adam", "[0, 1)")
     weight_decay: float = traced(0.0, "part of the weights that a step of size 1 takes off", "[0, inf)")
     clip_norm: float = traced(0.0, "global norm at which gradients are clipped; 0: never", "[0, inf)")
-    clip_value: float = traced(0.0, "size at which each number of a gradient is clipped; 0: never", "[0, inf)")
+    clip_value: float = traced(
+        0.0, "size at which each number of a gradient is clipped; 0: never", "[0, inf)"
+    )
     initializer: Initializer = static("he", "how weights begin")
     init_scale: float = traced(1.0, "factor on the first weights", "(0, inf)")
     normalization: Literal["none", "batch", "layer"] = static("batch", "what each layer is normalised over")

@@ -21,7 +21,9 @@ class Vectors(Supervised):
     data_seed: int = static(0, "seed of the made points, the same for all trials", "[0, 2147483647]")
     standardize: Literal["none", "channel", "feature"] = static("feature", "what is centred and reduced")
     batch_size: int = static(32, "examples in a gradient step: 1, some, or all of the set", "[1, inf)")
-    hidden: tuple[int, ...] = static((32, 32), "K₁, K₂, …: filters of each layer, before the last 1", "[1, inf)")
+    hidden: tuple[int, ...] = static(
+        (32, 32), "K₁, K₂, …: filters of each layer, before the last 1", "[1, inf)"
+    )
     learning_rate: float = traced(3e-3, "step size λ at its largest", "(0, inf)")
     normalization: Literal["none", "batch", "layer"] = static("none", "what each layer is normalised over")
     loss: Literal["hinge", "logistic", "squared", "exponential"] = static("logistic", "cost of a score")

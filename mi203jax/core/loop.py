@@ -28,14 +28,12 @@ class Carry(NamedTuple):
 
 
 def start(task: Task, config: Any, data: PyTree, key: jax.Array, example: PyTree = None) -> Carry:
-    """The carry before the first iteration.
-
-    Args:
-        example: shapes and dtypes of what `step` gets, if that is not `data`.
-    """
+    """The carry before the first iteration. `example` gives what `step` gets, if that is not `data`."""
     state = task.init(config, data, key)
     t = jnp.zeros((), jnp.int32)
-    metrics = jax.eval_shape(lambda s, d: _means(task.step(config, s, d, t)[1]), state, example if example is not None else data)
+    metrics = jax.eval_shape(
+        lambda s, d: _means(task.step(config, s, d, t)[1]), state, example if example is not None else data
+    )
     return Carry(state, jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics))
 
 
@@ -193,7 +191,6 @@ class Group:
                 evaluation, finite = self._evaluate(self._configs, carry, self.data)
                 carry = self._forget(carry)
             yield Progress(done, carry, training, evaluation, finite)
-
 
     def _bringer(self, done: int) -> Callable[[int], PyTree]:
         """What gives `step` its data for the next so many iterations."""

@@ -1,5 +1,10 @@
-"""Data sets: `load` reads what TFDS prepared, embedded or elsewhere, without TensorFlow."""
+"""Data: sets by their name, read without TensorFlow and without jax.
 
-from mi203jax.data.sets import DataSet, load, names
+Beside it: `feed` and `order` bring batches to a step, `splits` joins them to a set, `standardize` and
+`shapes` are pure functions.
+"""
 
-__all__ = ["DataSet", "load", "names"]
+from mi203jax.data.sets import DataSet, load, names, open_source
+from mi203jax.data.source import Info, Source
+
+__all__ = ["DataSet", "Info", "Source", "load", "names", "open_source"]

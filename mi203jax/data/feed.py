@@ -71,12 +71,14 @@ class Streamed(Streaming):
     """Data whose training examples are read by grain while the device computes."""
 
     def __init__(self, source: Source, data: Data, batch_size: int, slots: int = 8, threads: int = 8):
-        """Args:
-        source: the training examples; read from several threads at once.
-        data: the rest.
-        batch_size: examples in a batch.
-        slots: batches that go to the device at once.
-        threads: how many batches are read at once.
+        """Reads nothing yet.
+
+        Args:
+            source: the training examples; read from several threads at once.
+            data: the rest.
+            batch_size: examples in a batch.
+            slots: batches that go to the device at once.
+            threads: how many batches are read at once.
         """
         self.shared = data
         self.slots = slots

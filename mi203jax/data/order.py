@@ -29,8 +29,10 @@ def batch_indices(key: jax.Array, t: jax.Array, batch_size: int, num_examples: i
         raise ValueError(f"batch_indices: expected 0 < batch_size <= {num_examples}, got {batch_size}.")
     epoch, first = _epoch_and_position(t, batch_size, num_examples)
     position = first + jnp.arange(batch_size, dtype=jnp.int32)
-    here, next_one = (permuted(jax.random.fold_in(key, e), position % num_examples, num_examples)
-                      for e in (epoch, epoch + 1))
+    here, next_one = (
+        permuted(jax.random.fold_in(key, e), position % num_examples, num_examples)
+        for e in (epoch, epoch + 1)
+    )
     return jnp.where(position < num_examples, here, next_one)
 
 

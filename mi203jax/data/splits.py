@@ -38,8 +38,11 @@ def supervised_data(
     Whichever feed: the same batches in the same order, standardised by the same statistics.
 
     Args:
-        name: as in `load`, and so are `train_split`, `eval_split` and `data_dir` (empty: none).
+        name: as in `load`.
         inputs: the feature that is learnt from; "label" is what is predicted.
+        train_split: what is trained on, as `load`'s `split`.
+        eval_split: what is judged on.
+        data_dir: as in `load`; empty: none.
         standardization: see `fit_statistics`.
         batch_size: examples in a batch.
         feed: "memory", "stream", or "auto": by the set's size.
@@ -55,7 +58,9 @@ def supervised_data(
     test = split_arrays(name, eval_split, data_dir, (inputs, "label"))
     shape = info.shapes[inputs][0]
     if test[inputs].shape[1:] != shape:
-        raise UsageError(f"data={name}: {eval_split} has shape {test[inputs].shape[1:]}, {train_split} {shape}.")
+        raise UsageError(
+            f"data={name}: {eval_split} has shape {test[inputs].shape[1:]}, {train_split} {shape}."
+        )
     statistics = split_statistics(*key, standardization)
     if feed == "stream":
         return Streamed(_Chosen(source, (inputs, "label")), Data(None, test, statistics), batch_size)

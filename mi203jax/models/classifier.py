@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from mi203jax.models.layers import BatchNorm, Conv, Dense, Dropout, Initializer, LayerNorm
 from mi203jax.nn import avg_pool, max_pool
@@ -58,7 +57,9 @@ class Classifier(nn.Module):
             x = x.mean((1, 2)) if self.head == "avg" else x.max((1, 2))
         x = x.reshape(len(x), -1)
         for width in self.hidden:
-            x = Dense(width, self.kernel_init, not self._normalizes, self.spectral)(self._drop(x, train), train)
+            x = Dense(width, self.kernel_init, not self._normalizes, self.spectral)(
+                self._drop(x, train), train
+            )
             x = nn.relu(self._normalize(x, train))
         return Dense(self.outputs, self.kernel_init, spectral=self.spectral)(self._drop(x, train), train)
 

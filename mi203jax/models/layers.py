@@ -51,7 +51,7 @@ class _Linear(nn.Module):
         sigma, new_u = spectral_norm(w, u.value)
         if train and not self.is_initializing():
             u.value = new_u
-        return w / sigma
+        return w / jnp.maximum(sigma, 1e-12)  # weights of zero stay so
 
     def _biased(self, x: jax.Array) -> jax.Array:
         if not self.use_bias:

@@ -4,33 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mi203jax.nn import conv2d, layer_norm
-
-
-class LayerNorm(nn.Module):
-    """`mi203jax.nn.layer_norm` with its scale and bias."""
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """`[..., features]` -> the same."""
-        scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
-        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
-        return layer_norm(x, scale, bias)
-
-
-class Conv(nn.Module):
-    """`mi203jax.nn.conv2d` with its filters and bias, initialised as He et al. (2015)."""
-
-    filters: int
-    size: int = 3
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """`[..., height, width, channels]` -> `[..., height', width', filters]`."""
-        shape = (self.size, self.size, x.shape[-1], self.filters)
-        w = self.param("w", nn.initializers.he_normal(), shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.filters,))
-        return conv2d(x, w) + jax.lax.expand_dims(bias, tuple(range(x.ndim - 1)))
+from mi203jax.models.layers import Conv, LayerNorm
 
 
 class QNetwork(nn.Module):

@@ -1,11 +1,14 @@
 """Convolution (slide "Convolution")."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+_MANY_CHANNELS = 16  # measured: from here on XLA's CPU convolution outruns a product over patches
 
 Padding = Literal["VALID", "SAME"] | int | Sequence[tuple[int, int]]
 
@@ -22,8 +25,10 @@ def conv2d(
     It is a cross-correlation, as in every deep-learning library. With valid borders and stride 1 the
     output has (H − ΔH + 1) × (W − ΔW + 1) positions (the slide writes (H − ΔH) × (W − ΔW)).
 
-    On a CPU it is computed as one matrix product over patches, which is several times faster there
-    than XLA's convolution, most of all inside `lax.scan`; elsewhere it is `lax.conv`.
+    On a CPU, XLA's convolution is fast forwards and tens of times slower backwards, and slow with few
+    channels. So there the gradient is written as products that are fast, and with few channels or a
+    stride the whole is one matrix product over patches. Elsewhere it is `lax.conv`. Under a `vmap` over
+    the *filters*, XLA's CPU convolution is slow again: map over trials with `lax.map` instead.
 
     Args:
         x: images, `[..., height, width, channels]`, floating.
@@ -40,21 +45,20 @@ def conv2d(
             or stride or padding are none.
     """
     _check(x, w)
-    strides = (stride, stride) if isinstance(stride, int) else tuple(stride)
-    if len(strides) != 2 or not all(isinstance(s, int) and s > 0 for s in strides):
-        raise ValueError(f"conv2d: stride={stride}: expected a positive number, or two.")
-    pads = _pads(x.shape[-3:-1], w.shape[:2], strides, padding)
+    strides = both("conv2d", "stride", stride)
+    pads = pads_of("conv2d", x.shape[-3:-1], w.shape[:2], strides, padding)
     padded = [n + sum(p) for n, p in zip(x.shape[-3:-1], pads, strict=True)]
     if padded[0] < w.shape[0] or padded[1] < w.shape[1]:
         raise ValueError(f"conv2d: filters {w.shape[:2]} are larger than the image {tuple(padded)}.")
     images = x.reshape(-1, *x.shape[-3:])
+    few = strides != (1, 1) or x.shape[-1] < _MANY_CHANNELS
     y = lax.platform_dependent(
         images,
         w,
-        cpu=lambda x, w: _as_matrix_product(x, w, strides, pads),
-        default=lambda x, w: lax.conv_general_dilated(
-            x, w, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
-        ),
+        cpu=(lambda x, w: _as_matrix_product(x, w, strides, pads))
+        if few
+        else lambda x, w: _dense(x, w, pads),
+        default=lambda x, w: _xla(x, w, strides, pads),
     )
     return y.reshape(*x.shape[:-3], *y.shape[1:])
 
@@ -73,19 +77,83 @@ def _as_matrix_product(x: jax.Array, w: jax.Array, strides, pads) -> jax.Array:
     return (matrix @ w.reshape(dh * dw * c, k)).reshape(n, rows, columns, k)
 
 
-def _pads(image, window, strides, padding: Padding) -> tuple[tuple[int, int], tuple[int, int]]:
+def _xla(x: jax.Array, w: jax.Array, strides, pads, filters: str = "HWIO") -> jax.Array:
+    return lax.conv_general_dilated(x, w, strides, pads, dimension_numbers=("NHWC", filters, "NHWC"))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _dense(x: jax.Array, w: jax.Array, pads) -> jax.Array:
+    """XLA's convolution with stride 1, whose derivatives have fast transposes on a CPU."""
+    return _xla(x, w, (1, 1), pads)
+
+
+@_dense.defjvp
+def _dense_jvp(pads, primals, tangents):
+    (x, w), (x_tangent, w_tangent) = primals, tangents
+    # With the filters' channels exchanged, it is the transpose that has the order that XLA is fast at.
+    by_x = _xla(x_tangent, w.swapaxes(2, 3), (1, 1), pads, "HWOI")
+    n, images = len(x), _images_at_once(x, w)
+
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def by_w(x):
+        return _separately(x, w_tangent, pads)
+
+    # In pieces that stay in the cache.
+    pieces = lax.map(by_w, x.reshape(n // images, images, *x.shape[1:]))
+    return _dense(x, w, pads), by_x + pieces.reshape(by_x.shape)
+
+
+def _images_at_once(x: jax.Array, w: jax.Array) -> int:
+    """The largest divisor of the number of images whose patches take at most 2.5 MB."""
+    widest = max(w.shape[1] * w.shape[2], w.shape[0] * w.shape[3])
+    most = max(1, int(2.5e6) // (4 * x.shape[1] * x.shape[2] * widest))
+    return max(d for d in range(1, min(most, len(x)) + 1) if len(x) % d == 0)
+
+
+def _separately(x: jax.Array, w: jax.Array, pads) -> jax.Array:
+    """The convolution by a product over the patches of rows, whose parts are added column by column.
+
+    Its transpose is one product, of ΔW neighbours of x and ΔH neighbours of the gradient: it writes
+    ΔW + ΔH copies of an image, and not the ΔW · ΔH of whole patches.
+    """
+    (n, height, width, c), (dh, dw, _, k), ((top, bottom), left_right) = x.shape, w.shape, pads
+    columns = width + sum(left_right) - dw + 1
+    x = jnp.pad(x, ((0, 0), (0, 0), left_right, (0, 0)))
+    matrix = jnp.concatenate([x[:, :, j : j + columns] for j in range(dw)], -1).reshape(-1, dw * c)
+    parts = (matrix @ w.transpose(1, 2, 0, 3).reshape(dw * c, dh * k)).reshape(n, height, columns, dh * k)
+    zero, none = jnp.zeros((), x.dtype), (0, 0, 0)
+    moved = [
+        lax.pad(part, zero, (none, (dh - 1 - i, i, 0), none, none))
+        for i, part in enumerate(lax.split(parts, (k,) * dh, 3))
+    ]
+    y = functools.reduce(jnp.add, moved)
+    return lax.pad(y, zero, (none, (top - dh + 1, bottom - dh + 1, 0), none, none))
+
+
+def both(function: str, name: str, value: int | tuple[int, int]) -> tuple[int, int]:
+    """(vertical, horizontal), from a pair or one number for both; each must be positive."""
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or not all(isinstance(v, int) and v > 0 for v in pair):
+        raise ValueError(f"{function}: {name}={value}: expected a positive number, or two.")
+    return pair
+
+
+def pads_of(
+    function: str, image, window, strides, padding: Padding
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """((top, bottom), (left, right)), from any form of padding."""
     if isinstance(padding, str):
         if padding not in ("VALID", "SAME"):
-            raise ValueError(f"conv2d: padding={padding!r}: expected 'VALID', 'SAME' or numbers.")
+            raise ValueError(f"{function}: padding={padding!r}: expected 'VALID', 'SAME' or numbers.")
         top, left = lax.padtype_to_pads(image, window, strides, padding)
         return tuple(top), tuple(left)  # type: ignore[return-value]
     pairs: Any = ((padding, padding), (padding, padding)) if isinstance(padding, int) else padding
     try:
         (top, bottom), (left, right) = pairs
     except (TypeError, ValueError):
-        raise ValueError(f"conv2d: padding={padding}: expected ((top, bottom), (left, right)).") from None
+        raise ValueError(f"{function}: padding={padding}: expected ((top, bottom), (left, right)).") from None
     if min(top, bottom, left, right) < 0:
-        raise ValueError(f"conv2d: padding={padding}: expected no negative number.")
+        raise ValueError(f"{function}: padding={padding}: expected no negative number.")
     return (top, bottom), (left, right)
 
 

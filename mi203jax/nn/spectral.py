@@ -62,4 +62,4 @@ def spectral_norm(w: jax.Array, u: jax.Array, *, iterations: int = 1) -> tuple[j
 def _unit(x: jax.Array, otherwise: jax.Array) -> jax.Array:
     """The unit vector x / ‖x‖, or `otherwise` if x is 0."""
     norm = jnp.linalg.norm(x)
-    return jnp.where(norm > 0, x / jnp.where(norm > 0, norm, 1.0), otherwise)
+    return jnp.where(norm > 0, x / norm, otherwise)

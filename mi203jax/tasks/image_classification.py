@@ -38,10 +38,11 @@ def data(c: ImageClassification) -> Data | Streamed:
     )
     test = found.shared.test if isinstance(found, Streamed) else found.test
     halvings = 0 if c.pooling == "none" else len(c.channels)
-    if min(test["image"].shape[1:3]) < 2**halvings:
+    height, width = test["image"].shape[1:3]
+    if min(height, width) < 2**halvings:
         raise UsageError(
-            f"channels={c.channels} halves {test['image'].shape[1]}×{test['image'].shape[2]} images too often: "
-            "expected fewer stages, or pooling=none."
+            f"channels={c.channels} halves images of {height}×{width} pixels too often: expected fewer "
+            "stages, or pooling=none."
         )
     return found
 

@@ -13,7 +13,7 @@ from mi203jax.configs import ImageClassification
 from mi203jax.core.task import Figure
 from mi203jax.data.feed import Arrays, Data
 from mi203jax.nn import receptive_field_of
-from mi203jax.tasks.supervised import EVAL_BATCH, Problem, State, in_chunks, predict
+from mi203jax.tasks.supervised import EVAL_BATCH, Function, Problem, State, in_chunks, predict
 
 PURPLE, ORANGE = "#5e3c99", "#d55e00"
 SHIFTS = range(-8, 9)
@@ -95,12 +95,16 @@ def calibration(scores: jax.Array, labels: jax.Array) -> MatplotlibFigure:
     there = count > 0
     axes.plot(confidence[there], accuracy[there], color=PURPLE, lw=1)
     axes.scatter(confidence[there], accuracy[there], 12 + 200 * count[there] / count.sum(), PURPLE)
-    axes.set(xlabel="confidence of the prediction", ylabel="share that is right", xlim=(0, 1.03), ylim=(0, 1.03))
+    axes.set(
+        xlabel="confidence of the prediction", ylabel="share that is right", xlim=(0, 1.03), ylim=(0, 1.03)
+    )
     axes.set_title(f"Expected calibration error {error:.3f}\n(a dot's area: how many examples)")
     return figure
 
 
-def mistakes(problem, c, scores: jax.Array, state: State, data: Data, classes: Sequence[str]) -> MatplotlibFigure:
+def mistakes(
+    problem, c, scores: jax.Array, state: State, data: Data, classes: Sequence[str]
+) -> MatplotlibFigure:
     """The examples whose cost is largest among those that it gets wrong."""
     batch = problem.prepare(c, data.test, state.statistics, None)
     cost = np.asarray(problem.loss(c, scores, batch))
@@ -153,8 +157,10 @@ def filters(state: State, data: Data) -> MatplotlibFigure:
     return figure
 
 
-def stage_functions(problem: Problem, c: ImageClassification, state: State, data: Data) -> dict[str, Any]:
-    """name of each stage -> function from raw images `[n, ...]` to what the stage computes."""
+def stage_functions(
+    problem: Problem, c: ImageClassification, state: State, data: Data
+) -> dict[str, Function]:
+    """The name of each stage -> function from raw images `[n, ...]` to what the stage computes."""
     network = problem.network(c, data)
 
     def features(image: jax.Array) -> dict[str, Any]:
@@ -164,10 +170,14 @@ def stage_functions(problem: Problem, c: ImageClassification, state: State, data
         return network.apply(variables, x, mutable=["features"])[1].get("features", {})
 
     names = jax.eval_shape(features, jnp.asarray(data.test["image"][:1], jnp.float32))
-    return {name: lambda image, name=name: features(image)[name][0] for name in sorted(names)}
+
+    def stage(name: str) -> Function:
+        return lambda image: features(image)[name][0]
+
+    return {name: stage(name) for name in sorted(names)}
 
 
-def feature_maps(stages: dict[str, Any], data: Data) -> MatplotlibFigure:
+def feature_maps(stages: dict[str, Function], data: Data) -> MatplotlibFigure:
     """What some filters of each stage answer to one image."""
     image = jnp.asarray(data.test["image"][:1], jnp.float32)
     figure, axes = _grid(len(stages), MAPS + 1)
@@ -184,15 +194,19 @@ def feature_maps(stages: dict[str, Any], data: Data) -> MatplotlibFigure:
     return figure
 
 
-def receptive_fields(stages: dict[str, Any], data: Data) -> MatplotlibFigure:
+def _of_one(f: Function) -> Function:
+    """A function of one image, of one of a batch."""
+    return lambda image: f(image[None])[0]
+
+
+def receptive_fields(stages: dict[str, Function], data: Data) -> MatplotlibFigure:
     """The pixels on which the middle of each stage depends."""
     image = np.asarray(data.test["image"][0], np.float32)
     figure, axes = _grid(1, len(stages), 2.2, 0.6)
     for one, (name, f) in zip(axes.flat, stages.items(), strict=True):
         shape = jax.eval_shape(f, jnp.asarray(image[None])).shape[1:]
         middle = (shape[0] // 2, shape[1] // 2)
-        mask = receptive_field_of(lambda x, f=f: f(x[None])[0], image.shape, middle, key=jax.random.key(0))
-        mask = np.asarray(mask)
+        mask = np.asarray(receptive_field_of(_of_one(f), image.shape, middle, key=jax.random.key(0)))
         _show(one, image)
         one.imshow(np.where(mask, 1.0, np.nan), cmap="spring", alpha=0.35, vmin=0, vmax=1)
         rows, columns = mask.any(1).sum(), mask.any(0).sum()

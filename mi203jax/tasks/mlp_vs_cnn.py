@@ -8,14 +8,14 @@ import jax.numpy as jnp
 from mi203jax import augment
 from mi203jax.configs import MlpVsCnn
 from mi203jax.core.errors import UsageError
-from mi203jax.data.feed import Arrays, Data, Resident
+from mi203jax.data.feed import Arrays, Data, Resident, Streamed
 from mi203jax.data.standardize import fit_statistics
 from mi203jax.models import Classifier
 from mi203jax.tasks import image_classification
 from mi203jax.tasks.supervised import supervised_task
 
 
-def data(c: MlpVsCnn) -> Data:
+def data(c: MlpVsCnn) -> Data | Streamed:
     """The set's images, both splits changed alike: as they are, each moved, or all with pixels shuffled.
 
     Raises:
@@ -24,7 +24,7 @@ def data(c: MlpVsCnn) -> Data:
     plain = image_classification.data(c)
     if c.images == "plain":
         return plain
-    if not isinstance(plain.train, Resident):
+    if isinstance(plain, Streamed) or not isinstance(plain.train, Resident):
         raise UsageError(f"images={c.images} needs the images in memory: expected feed=memory.")
     train, test = (_change(c, i, arrays) for i, arrays in enumerate((plain.train.arrays, plain.test)))
     return Data(Resident(train), test, fit_statistics(train["image"], c.standardize))

@@ -68,8 +68,15 @@ class Problem(NamedTuple):
 
 def supervised_task(problem: Problem, figures: Callable[..., dict[str, Figure]] = no_figures) -> Task:
     """The task of a problem; trials are compared by their accuracy."""
-    bound = (functools.partial(f, problem) for f in (init, step, evaluate))
-    return Task(*bound, figures, problem.data, objective="eval/accuracy", best="max")
+    return Task(
+        functools.partial(init, problem),
+        functools.partial(step, problem),
+        functools.partial(evaluate, problem),
+        figures,
+        problem.data,
+        objective="eval/accuracy",
+        best="max",
+    )
 
 
 def init(problem: Problem, c: Supervised, data: Data, key: jax.Array) -> State:
@@ -77,11 +84,13 @@ def init(problem: Problem, c: Supervised, data: Data, key: jax.Array) -> State:
     net_key, run_key = jax.random.split(key)
     one = {name: values[:1] for name, values in data.test.items()}
     x = problem.prepare(c, one, data.statistics, None)["x"]
-    layers = problem.network(c, data).init(net_key, x)
-    params = layers.pop("params")
-    layers.pop("features", None)
+    variables = problem.network(c, data).init(net_key, x)
+    params = variables["params"]
+    layers = {name: kept for name, kept in variables.items() if name not in ("params", "features")}
     frames = problem.frames(c)
-    snapshots = jax.tree.map(lambda a: jnp.zeros((frames, *a.shape), a.dtype), (params, layers)) if frames else ()
+    snapshots = (
+        jax.tree.map(lambda a: jnp.zeros((frames, *a.shape), a.dtype), (params, layers)) if frames else ()
+    )
     opt_state = optimizer(c, 0).init(params)
     return State(params, layers, opt_state, data.statistics, snapshots, Keys(run_key, order_key(key)))
 
@@ -168,8 +177,8 @@ def _put(kept: jax.Array, new: jax.Array, where: jax.Array) -> jax.Array:
 def predict(problem: Problem, c: Supervised, state: State, data: Data, x: jax.Array) -> jax.Array:
     """The trained network's scores for inputs that are ready for it: `[n, ...]` -> `[n, ...]`."""
     network = problem.network(c, data)
-    f = problem.predictor(c, lambda x: network.apply({"params": state.params, **state.layers}, x), False)
-    return f(x)
+    variables = {"params": state.params, **state.layers}
+    return problem.predictor(c, lambda x: cast(jax.Array, network.apply(variables, x)), False)(x)
 
 
 def evaluate(problem: Problem, c: Supervised, state: State, data: Data) -> Metrics:
@@ -185,7 +194,7 @@ def evaluate(problem: Problem, c: Supervised, state: State, data: Data) -> Metri
 
 
 def in_chunks(f: Callable[[PyTree], PyTree], examples: PyTree, size: int) -> PyTree:
-    """f over the first axis, at most `size` examples at once, so that what lies between fits in memory.
+    """Applies f over the first axis, at most `size` examples at once, so that they fit in memory.
 
     Args:
         f: examples `[m, ...]` -> results `[m, ...]`, each example by itself.

@@ -38,11 +38,14 @@ def margins(problem: Problem, c: Vectors, state: State, data: Data) -> Matplotli
         scores = predict(problem, c, state, data, batch["x"])
         values[name] = np.asarray(problem.measure(c, scores, batch)["margin"])
     everything = np.concatenate(list(values.values()))
-    bins = np.linspace(*np.percentile(everything, (0.5, 99.5)), 41)
+    low, high = np.percentile(everything, (0.5, 99.5))
+    bins = np.linspace(low, high, 41).tolist()
     for (name, margin), colour in zip(values.items(), (ORANGE, BLUE), strict=False):
         share = np.full(len(margin), 100 / len(margin))
         text = f"{name}: {(margin > 0).mean():.1%} right"
-        axes.hist(np.clip(margin, bins[0], bins[-1]), bins, weights=share, alpha=0.55, color=colour, label=text)
+        axes.hist(
+            np.clip(margin, bins[0], bins[-1]), bins, weights=share, alpha=0.55, color=colour, label=text
+        )
     axes.axvline(0, color="black", lw=1)
     axes.set(xlabel="margin: label × DL(x, θ)", ylabel="examples in %", title=f"Margins on {c.data}")
     axes.legend()
@@ -64,11 +67,15 @@ def boundary(problem: Problem, c: Vectors, state: State, data: Data) -> Animatio
 
     values = np.asarray(jax.jit(lambda s: jax.lax.map(scores, s))(state.snapshots)).reshape(-1, GRID, GRID)
     steps = np.asarray(snapshot_iterations(len(values), c.num_iterations)) * c.steps_per_iteration
-    frames = [_frame(axis, v, points, labels, f"{c.data}   step {s:,}") for v, s in zip(values, steps, strict=True)]
+    frames = [
+        _frame(axis, v, points, labels, f"{c.data}   step {s:,}") for v, s in zip(values, steps, strict=True)
+    ]
     return Animation([*frames, *frames[-1:] * 12], 10.0)
 
 
-def _frame(axis: np.ndarray, values: np.ndarray, points: np.ndarray, labels: np.ndarray, title: str) -> np.ndarray:
+def _frame(
+    axis: np.ndarray, values: np.ndarray, points: np.ndarray, labels: np.ndarray, title: str
+) -> np.ndarray:
     figure = MatplotlibFigure(figsize=(5.2, 5.2), dpi=90, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -76,7 +83,8 @@ def _frame(axis: np.ndarray, values: np.ndarray, points: np.ndarray, labels: np.
     if values.min() < 0 < values.max():
         axes.contour(axis, axis, values, [0.0], colors="black", linewidths=1.5)
     for label, colour, marker in ((-1, ORANGE, "o"), (1, BLUE, "^")):
-        axes.scatter(*points[labels == label].T, 12, colour, marker, edgecolors="white", linewidths=0.3)
+        x, y = points[labels == label].T
+        axes.scatter(x, y, s=12, c=colour, marker=marker, edgecolors="white", linewidths=0.3)
     axes.set(xlim=axis[[0, -1]], ylim=axis[[0, -1]], xticks=[], yticks=[], title=title)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

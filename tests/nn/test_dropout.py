@@ -42,8 +42,10 @@ class TestDropout:
         np.testing.assert_array_equal(y, x)
 
     def test_a_rate_next_to_1_is_finite(self, key):
-        y = dropout(key, jnp.ones(1000), np.nextafter(np.float32(1), np.float32(0)))
+        rate = np.nextafter(np.float32(1), np.float32(0))
+        y, pull = jax.vjp(lambda x: dropout(key, x, rate), jnp.ones(1000))
         assert np.isfinite(y).all()
+        assert np.isfinite(pull(y)[0]).all()
 
     def test_gradients_pass_where_values_do(self, key):
         x = jnp.arange(1.0, 31.0).reshape(5, 6)

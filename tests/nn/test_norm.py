@@ -37,5 +37,5 @@ def test_a_constant_example_is_not_divided_by_zero():
 
 
 def test_wrong_shapes():
-    with pytest.raises(ValueError, match=r"expected scale and bias of shape \(4,\)"):
+    with pytest.raises(ValueError, match=r"expected scale of shape \(4,\)"):
         layer_norm(jnp.ones((2, 4)), jnp.ones(3), jnp.zeros(4))

@@ -1,0 +1,140 @@
+"""The classifier against the same network composed of flax's own layers."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mi203jax.models import Classifier
+from mi203jax.nn.initializers import INITIALIZERS
+
+IMAGES = jax.random.normal(jax.random.key(0), (6, 8, 8, 2))
+
+
+class Reference(nn.Module):
+    """Two stages of one convolution with batch norm, as flax has them, then a dense layer."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        for filters in (3, 4):
+            x = nn.Conv(filters, (3, 3), padding="SAME", use_bias=False)(x)
+            x = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5)(x))
+            x = nn.max_pool(x, (2, 2), (2, 2))
+        x = nn.Dense(5, use_bias=False)(x.reshape(len(x), -1))
+        x = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5)(x))
+        return nn.Dense(7)(x)
+
+
+def as_reference(params):
+    names = {"w": "kernel"}
+    return {layer: {names.get(n, n): v for n, v in own.items()} for layer, own in params.items()}
+
+
+class TestAgainstFlax:
+    network = Classifier(7, channels=(3, 4), convs=1, hidden=(5,))
+
+    def test_training_and_evaluation(self, strict):
+        variables = self.network.init(jax.random.key(1), IMAGES)
+        params, stats = variables["params"], variables["batch_stats"]
+        theirs = {"params": as_reference(params), "batch_stats": stats}
+        ours, new = self.network.apply(variables, IMAGES, True, mutable=["batch_stats"])
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            expected, expected_new = Reference().apply(theirs, IMAGES, True, mutable=["batch_stats"])
+            expected_eval = Reference().apply(theirs, IMAGES, False)
+        np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-4)
+        for layer in stats:
+            np.testing.assert_allclose(
+                new["batch_stats"][layer]["mean"], expected_new["batch_stats"][layer]["mean"], atol=1e-5
+            )
+        np.testing.assert_allclose(self.network.apply(variables, IMAGES), expected_eval, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "first_dense"),
+    [
+        ({"pooling": "max"}, 2 * 2 * 4),
+        ({"pooling": "avg"}, 2 * 2 * 4),
+        ({"pooling": "stride"}, 2 * 2 * 4),
+        ({"pooling": "none"}, 8 * 8 * 4),
+        ({"head": "avg"}, 4),
+        ({"head": "max"}, 4),
+        ({"channels": ()}, 8 * 8 * 2),
+    ],
+)
+def test_sizes(fields, first_dense):
+    network = Classifier(**{"outputs": 3, "channels": (3, 4), "convs": 2, **fields})
+    params = network.init(jax.random.key(0), IMAGES)["params"]
+    assert params["Dense_0"]["w"].shape == (first_dense, 3)
+    assert network.apply(network.init(jax.random.key(0), IMAGES), IMAGES).shape == (6, 3)
+
+
+def test_normalised_layers_have_no_bias_of_their_own():
+    for normalization, names in (("none", {"w", "bias"}), ("batch", {"w"}), ("layer", {"w"})):
+        network = Classifier(3, channels=(4,), normalization=normalization)
+        assert set(network.init(jax.random.key(0), IMAGES)["params"]["Conv_0"]) == names
+
+
+class TestDropout:
+    network = Classifier(3, channels=(), hidden=(64,), normalization="none", dropout=0.5, use_dropout=True)
+
+    def test_only_while_training_and_by_its_key(self):
+        variables = self.network.init(jax.random.key(0), IMAGES)
+        plain = self.network.apply(variables, IMAGES)
+        np.testing.assert_array_equal(plain, self.network.apply(variables, IMAGES))
+        one, other = (
+            self.network.apply(variables, IMAGES, True, rngs={"dropout": jax.random.key(k)}) for k in (1, 2)
+        )
+        assert (one != plain).any()
+        assert (one != other).any()
+
+
+class TestSpectralNorm:
+    network = Classifier(3, channels=(4,), convs=1, normalization="none", spectral=True)
+
+    def test_weights_have_a_largest_singular_value_of_one(self):
+        """The layer's answer is linear but for its bias, 0 at first."""
+        variables = self.network.init(jax.random.key(0), IMAGES)
+        for _ in range(50):
+            _, new = self.network.apply(variables, IMAGES, True, mutable=["spectral"])
+            variables = {**variables, **new}
+        network = Classifier(3, channels=(4,), convs=1, normalization="none")
+        params = variables["params"]
+        divided = {
+            layer: {**own, "w": own["w"] / np.linalg.norm(own["w"].reshape(-1, own["w"].shape[-1]), 2)}
+            for layer, own in params.items()
+        }
+        np.testing.assert_allclose(
+            self.network.apply(variables, IMAGES), network.apply({"params": divided}, IMAGES), rtol=1e-3, atol=1e-5
+        )
+
+    def test_evaluation_leaves_the_state_alone(self):
+        variables = self.network.init(jax.random.key(0), IMAGES)
+        _, after = self.network.apply(variables, IMAGES, mutable=["spectral"])
+        jax.tree.map(np.testing.assert_array_equal, variables["spectral"], after["spectral"])
+
+    def test_weights_of_zero(self):
+        network = Classifier(3, channels=(), spectral=True, kernel_init=nn.initializers.zeros)
+        assert np.isfinite(network.apply(network.init(jax.random.key(0), IMAGES), IMAGES)).all()
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_initial_scale_is_a_factor(name):
+    """With relu and no bias, DL(x, 2θ) of a network of two layers is 4 DL(x, θ)."""
+    one, two = (
+        Classifier(3, (), hidden=(5,), normalization="none", kernel_init=INITIALIZERS[name](scale))
+        for scale in (1.0, 2.0)
+    )
+    y1, y2 = (n.apply(n.init(jax.random.key(0), IMAGES), IMAGES) for n in (one, two))
+    np.testing.assert_allclose(y2, 4 * y1, rtol=1e-4, atol=1e-5)
+
+
+def test_features_of_each_stage():
+    network = Classifier(3, channels=(3, 4))
+    variables = network.init(jax.random.key(0), IMAGES)
+    variables.pop("features", None)
+    _, found = network.apply(variables, IMAGES, mutable=["features"])
+    assert {n: v[0].shape for n, v in found["features"].items()} == {
+        "stage0": (6, 8, 8, 3), "stage1": (6, 4, 4, 4),
+    }  # fmt: skip
+    assert jnp.min(found["features"]["stage0"][0]) == 0  # after relu
