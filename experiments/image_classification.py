@@ -9,4 +9,44 @@ real digits of MNIST, which the package holds.
 from mi203jax.configs import ImageClassification
 from mi203jax.core.experiment import Experiment
 
-EXPERIMENT = Experiment(ImageClassification(), "mi203jax.tasks.image_classification:task")
+STRONG = (
+    "rotation=15",
+    "zoom=0.15",
+    "shear=0.2",
+    "label_smoothing=0.1",
+    "learning_rate=5e-3",
+    "weight_decay=0.02",
+)
+FASHION = (
+    "augment=(shift,flip)",
+    "shift=1",
+    "label_smoothing=0.1",
+    "learning_rate=4e-3",
+    "weight_decay=0.05",
+)
+
+EXPERIMENT = Experiment(
+    ImageClassification(),
+    "mi203jax.tasks.image_classification:task",
+    {
+        "best": ("channels=(24,48,96)", "total_steps=400_000", "eval_every=100_000", *STRONG),
+        "digits": (
+            *("data=digits/blocks", "channels=(32,64)", "translation=1", "batch_size=64"),
+            *("total_steps=150_000", "eval_every=15_000", *STRONG),
+        ),
+        "fashion_mnist": (
+            *("data=fashion_mnist", "channels=(32,64,128)", "total_steps=300_000", "eval_every=60_000"),
+            *FASHION,
+        ),
+        "batch_size": ("batch_size=8,32,128,512,4000",),
+        "initializer": (
+            "initializer=uniform,gaussian,xavier,he,orthogonal,delta_orthogonal",
+            "normalization=none",
+        ),
+        "normalization": ("normalization=none,batch,layer",),
+        "optimizer": (
+            "optimizer=sgd,normalized_gradient,adagrad,momentum_ema,heavy_ball,nesterov,adam",
+            "learning_rate=1e-3,1e-2,1e-1",
+        ),
+    },
+)

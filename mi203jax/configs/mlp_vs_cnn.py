@@ -3,7 +3,7 @@
 from typing import Literal
 
 from mi203jax.configs.image_classification import ImageClassification
-from mi203jax.core.config import config, static, traced
+from mi203jax.core.config import config, static
 
 
 @config
@@ -16,6 +16,6 @@ class MlpVsCnn(ImageClassification):
     )
     parameters: int = static(50_000, "numbers that the network may learn; its width follows", "[100, inf)")
     largest_shift: int = static(6, "pixels by which images are moved at most, if shifted", "[0, 1000]")
+    augment: tuple[str, ...] = static((), "what training images undergo: shift, flip, affine, …")
     total_steps: int = static(60_000, "length of the run, in training examples", "[1, 2000000000]")
     eval_every: int = static(6_000, "training examples between two evaluations", "[1, inf)")
-    learning_rate: float = traced(3e-3, "step size λ at its largest", "(0, inf)")

@@ -104,12 +104,16 @@ def _max_of_blocks_jvp(primals, tangents):
 def _largest_and_place(blocks: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The maximum of each block and the number of its first place, each `[..., H', W', C]`."""
     _, dh, _, dw, _ = blocks.shape[-5:]
+    if dh * dw > 16:  # a chain of comparisons, which XLA fuses, would take long to compile
+        flat = blocks.swapaxes(-4, -3)
+        flat = flat.reshape(*flat.shape[:-3], dh * dw, flat.shape[-1])
+        return flat.max(-2), flat.argmax(-2)
     y = blocks[..., 0, :, 0, :]
-    place = jnp.zeros(y.shape, jnp.int8 if dh * dw < 128 else jnp.int32)
+    place = jnp.zeros(y.shape, jnp.int8)
     for number, (i, j) in enumerate(product(range(dh), range(dw))):
         v = blocks[..., i, :, j, :]
         above = _above(v, y)
-        y, place = jnp.where(above, v, y), jnp.where(above, jnp.asarray(number, place.dtype), place)
+        y, place = jnp.where(above, v, y), jnp.where(above, jnp.int8(number), place)
     return y, place
 
 

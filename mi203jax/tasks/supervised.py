@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from mi203jax import optim
@@ -151,10 +152,9 @@ def step(problem: Problem, c: Supervised, state: State, data: Data, t: jax.Array
     return state, {"loss": value, "gradient_norm": optax.tree.norm(gradient), **measures}
 
 
-def snapshot_iterations(frames: int, iterations: int) -> jax.Array:
+def snapshot_iterations(frames: int, iterations: int) -> np.ndarray:
     """After how many iterations each frame is taken, `[frames]`: most of them early, when most happens."""
-    part = jnp.arange(1, frames + 1, dtype=jnp.float32) / frames
-    return jnp.ceil(iterations * part**2).astype(jnp.int32)
+    return np.array([-(-iterations * k * k // frames**2) for k in range(1, frames + 1)], np.int32)
 
 
 def _with_snapshot(snapshots: PyTree, now: PyTree, t: jax.Array, iterations: int) -> PyTree:

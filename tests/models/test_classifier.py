@@ -105,7 +105,10 @@ class TestSpectralNorm:
             for layer, own in params.items()
         }
         np.testing.assert_allclose(
-            self.network.apply(variables, IMAGES), network.apply({"params": divided}, IMAGES), rtol=1e-3, atol=1e-5
+            self.network.apply(variables, IMAGES),
+            network.apply({"params": divided}, IMAGES),
+            rtol=1e-3,
+            atol=1e-5,
         )
 
     def test_evaluation_leaves_the_state_alone(self):

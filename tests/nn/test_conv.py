@@ -1,6 +1,8 @@
 """conv2d against XLA's convolution and the slide's sum."""
 
+import functools
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from mi203jax.nn import conv2d
+from mi203jax.nn import conv, conv2d
 
 pytestmark = pytest.mark.usefixtures("strict")
 
@@ -27,19 +29,22 @@ def images_and_filters(key, image=(9, 8), window=(3, 2), channels=3, filters=5, 
 
 
 @pytest.mark.parametrize(
-    ("stride", "padding", "window"),
+    ("stride", "padding", "window", "channels"),
     [
-        (1, "VALID", (3, 3)),
-        (1, "SAME", (3, 3)),
-        (1, 1, (3, 3)),
-        (2, "SAME", (2, 4)),
-        (2, "VALID", (1, 1)),
-        ((3, 1), ((0, 2), (1, 0)), (2, 4)),
-        ((1, 2), 2, (3, 3)),
+        (1, "VALID", (3, 3), 3),
+        (1, "SAME", (3, 3), 3),
+        (1, 1, (3, 3), 3),
+        (2, "SAME", (2, 4), 3),
+        (2, "VALID", (1, 1), 3),
+        ((3, 1), ((0, 2), (1, 0)), (2, 4), 3),
+        ((1, 2), 2, (3, 3), 3),
+        (1, "SAME", (3, 3), 16),
+        (1, ((3, 0), (1, 4)), (2, 3), 16),
+        (2, "SAME", (3, 3), 16),
     ],
 )
-def test_equals_xla_with_gradients(key, stride, padding, window):
-    x, w = images_and_filters(key, window=window)
+def test_equals_xla_with_gradients(key, stride, padding, window, channels):
+    x, w = images_and_filters(key, window=window, channels=channels)
 
     def ours(x, w):
         return conv2d(x, w, stride=stride, padding=padding)
@@ -47,12 +52,24 @@ def test_equals_xla_with_gradients(key, stride, padding, window):
     def theirs(x, w):
         return reference(x, w, stride, padding)
 
-    y, pull = jax.vjp(jax.jit(ours), x, w)
-    y_ref, pull_ref = jax.vjp(theirs, x, w)
-    np.testing.assert_allclose(y, y_ref, atol=1e-5)
-    cotangent = jnp.cos(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape)
-    for grad, grad_ref in zip(pull(cotangent), pull_ref(cotangent), strict=True):
-        np.testing.assert_allclose(grad, grad_ref, atol=1e-4)
+    @functools.partial(jax.jit, static_argnums=0)
+    def value_tangent_and_gradients(f, x, w):
+        y, pull = jax.vjp(f, x, w)
+        cotangent = jnp.cos(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape)
+        return y, jax.jvp(f, (x, w), (jnp.sin(x), jnp.sin(w)))[1], *pull(cotangent)
+
+    for a, b in zip(*(value_tangent_and_gradients(f, x, w) for f in (ours, theirs)), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_pieces_of_many_images(key, monkeypatch):
+    monkeypatch.setattr(conv, "_CACHED", 4 * 9 * 8 * 3 * 16)  # the patches of one image
+    x, w = images_and_filters(key, window=(3, 3), channels=16, batch=(6,))
+    ours, theirs = (
+        jax.grad(lambda w, f=f: jnp.sin(0.1 * f(x, w)).sum())(w)
+        for f in (conv2d, lambda x, w: reference(x, w, 1, "VALID"))
+    )
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
 def test_is_the_slides_sum(key):
@@ -74,11 +91,18 @@ def test_any_number_of_leading_axes(key):
     np.testing.assert_allclose(y[1, 2], conv2d(x[1, 2], w), atol=1e-6)
 
 
-def test_vmap_over_images_and_filters(key):
-    x, w = images_and_filters(key, batch=(2, 3))
+@pytest.mark.parametrize("channels", [3, 16])
+def test_vmap_over_images_and_filters(key, channels):
+    x, w = images_and_filters(key, batch=(2, 3), channels=channels)
     ws = jnp.stack([w, 2 * w])
-    y = jax.vmap(conv2d)(x, ws)
-    np.testing.assert_allclose(y[1], conv2d(x[1], 2 * w), atol=1e-5)
+
+    def f(x, w):
+        return conv2d(x, w), jax.grad(lambda w: jnp.sin(0.1 * conv2d(x, w)).sum())(w)
+
+    ys, grads = jax.vmap(f)(x, ws)
+    y, grad = f(x[1], ws[1])
+    np.testing.assert_allclose(ys[1], y, atol=1e-4)
+    np.testing.assert_allclose(grads[1], grad, atol=1e-4)
 
 
 def test_a_cpu_gets_a_matrix_product(key):
@@ -87,9 +111,19 @@ def test_a_cpu_gets_a_matrix_product(key):
     assert "convolution(" not in program
 
 
+def test_with_many_channels_a_cpu_gets_convolutions_in_the_order_that_it_is_fast_at(key):
+    x, w = images_and_filters(key, channels=16)
+    gradients = jax.grad(lambda x, w: jnp.sin(conv2d(x, w, padding="SAME")).sum(), (0, 1))
+    program = jax.jit(gradients).lower(x, w).compile().as_text()
+    orders = re.findall(r"convolution\(.*dim_labels=([\w>-]+)", program)
+    assert orders == ["b01f_01io->b01f"] * 2  # forwards, and for the images' gradient
+
+
 def test_half_precision_stays(key):
     x, w = (a.astype(jnp.bfloat16) for a in images_and_filters(key))
     assert conv2d(x, w).dtype == jnp.bfloat16
+    x, w = (a.astype(jnp.bfloat16) for a in images_and_filters(key, channels=16))
+    assert jax.grad(lambda w: conv2d(x, w).sum())(w).dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize(
