@@ -29,7 +29,7 @@ EXPERIMENT = Experiment(
     ImageClassification(),
     "mi203jax.tasks.image_classification:task",
     {
-        "best": ("channels=(24,48,96)", "total_steps=400_000", "eval_every=100_000", *STRONG),
+        "best": ("channels=(24,48,96)", "total_steps=200_000", "eval_every=50_000", *STRONG),
         "digits": (
             *("data=digits/blocks", "channels=(32,64)", "translation=1", "batch_size=64"),
             *("total_steps=150_000", "eval_every=15_000", *STRONG),

@@ -41,16 +41,10 @@ def learning_curves(
         metric: what is drawn, such as "eval/return".
         title: of the figure.
     """
-    arms = [n for n in varied_fields(trials) if n != "seed"]
     figure = MatplotlibFigure(figsize=(7, 4.3), layout="constrained")
     axes = figure.subplots()
     colours = matplotlib.color_sequences["tab10"]
-    of_arm: dict[str, list[int]] = {}
-    for i, c in enumerate(trials):
-        of_arm.setdefault(label(c, arms), []).append(i)
-    own: dict[int, list[Record]] = {i: [] for i in range(len(trials))}
-    for record in records:
-        own[record["trial"]].append(record)
+    of_arm, own = _arms(trials), _by_trial(trials, records)
     for (name, members), colour in zip(of_arm.items(), colours * (1 + len(of_arm) // 10), strict=False):
         lines = [_line(own[i], metric) for i in members]
         for line in lines if len(members) > 1 else []:
@@ -64,6 +58,48 @@ def learning_curves(
     if len(trials) > 1 and len(of_arm) <= 16:
         axes.legend(frameon=False, fontsize="small", ncols=1 + len(of_arm) // 8)
     return figure
+
+
+def comparison(
+    trials: Sequence[RunConfig], records: Sequence[Record], metric: str, title: str
+) -> MatplotlibFigure:
+    """The last value of a metric: a row for each arm of a sweep, a dot for each seed, a stroke at their mean.
+
+    Args:
+        trials: the configurations.
+        records: lines of `metrics.jsonl`.
+        metric: what is drawn, such as "eval/accuracy".
+        title: of the figure.
+    """
+    of_arm, own = _arms(trials), _by_trial(trials, records)
+    figure = MatplotlibFigure(figsize=(7, 1.2 + 0.3 * len(of_arm)), layout="constrained")
+    axes = figure.subplots()
+    for row, members in enumerate(of_arm.values()):
+        values = [line[-1][1] for line in (_line(own[i], metric) for i in members) if line]
+        axes.plot(values, [row] * len(values), "o", color="tab:blue", alpha=0.6)
+        if len(values) > 1:
+            axes.plot([sum(values) / len(values)], [row], "|", color="black", ms=16, mew=2)
+    axes.set_yticks(range(len(of_arm)), list(of_arm), fontsize="small")
+    axes.set(xlabel=metric, title=title, ylim=(len(of_arm) - 0.5, -0.5))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _arms(trials: Sequence[RunConfig]) -> dict[str, list[int]]:
+    """Trials that differ in their seed alone: their common label -> their indices."""
+    fields = [n for n in varied_fields(trials) if n != "seed"]
+    arms: dict[str, list[int]] = {}
+    for i, c in enumerate(trials):
+        arms.setdefault(label(c, fields), []).append(i)
+    return arms
+
+
+def _by_trial(trials: Sequence[RunConfig], records: Sequence[Record]) -> dict[int, list[Record]]:
+    own: dict[int, list[Record]] = {i: [] for i in range(len(trials))}
+    for record in records:
+        own[record["trial"]].append(record)
+    return own
 
 
 def _line(records: Sequence[Record], metric: str) -> list[tuple[int, float]]:

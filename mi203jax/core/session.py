@@ -13,7 +13,7 @@ from mi203jax.core.config import RunConfig
 from mi203jax.core.display import Display
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment
-from mi203jax.core.figures import learning_curves, save_figure
+from mi203jax.core.figures import comparison, learning_curves, save_figure
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.loop import Carry, Group, Progress, trial
 from mi203jax.core.provenance import differences, provenance
@@ -255,6 +255,9 @@ class Session:
         self.display.say("drawing the figures")
         curves = learning_curves(run.trials, records, self.task.objective, run.experiment)
         files = [save_figure(run.path / "figures" / "learning_curve", curves)]
+        if len(run.trials) > 1:
+            dots = comparison(run.trials, records, self.task.objective, run.experiment)
+            files.append(save_figure(run.path / "figures" / "comparison", dots))
         figures = self._figures_of(order[0])
         self.interruption.check(run.path)
         files += [save_figure(run.path / "figures" / name, figure) for name, figure in figures.items()]

@@ -78,7 +78,8 @@ class TestBegin:
         assert [r["status"] for r in table] == ["done", "done"]
         assert float(table[1]["eval/loss"]) == pytest.approx(exact_loss(Toy(), 40), rel=1e-3)
         assert float(table[1]["best/eval/loss"]) == float(table[1]["eval/loss"])
-        assert Image.open(tmp_path / "figures" / "learning_curve.png").size[0] > 500
+        for name in ("learning_curve", "comparison"):
+            assert Image.open(tmp_path / "figures" / f"{name}.png").size[0] > 500
         assert Image.open(tmp_path / "figures" / "still.gif").format == "GIF"
 
     def test_static_sweeps_run_group_by_group(self, tmp_path):
