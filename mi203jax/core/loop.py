@@ -148,10 +148,12 @@ class Group:
         self._stream = data if isinstance(data, Streaming) else None
         self.data = self._stream.shared if self._stream else data
         example = self._stream.example if self._stream else None
-        self._start = _over_trials(functools.partial(start, task, example=example), 3, shared=(1,))
+        in_turn = task.on_cpu == "map" and jax.default_backend() == "cpu"
+        over = functools.partial(_over_trials, in_turn=in_turn)
+        self._start = over(functools.partial(start, task, example=example), 3, shared=(1,))
         shared = (3, 4) if self._stream else (2, 3, 4)
-        self._advance = _over_trials(functools.partial(advance, task), 5, shared=shared, donate=1)
-        self._evaluate = _over_trials(functools.partial(evaluate, task), 3, shared=(2,))
+        self._advance = over(functools.partial(advance, task), 5, shared=shared, donate=1)
+        self._evaluate = over(functools.partial(evaluate, task), 3, shared=(2,))
         self._means = jax.jit(jax.vmap(training_means))
         self._forget = jax.jit(jax.vmap(forget), donate_argnums=0)
 
@@ -199,7 +201,21 @@ class Group:
         return self._stream.windows(self._keys(), done, self.config.num_iterations)
 
 
-def _over_trials(f, num_args: int, shared: tuple[int, ...], donate: int | None = None):
-    """The function over a leading trial axis, compiled; `shared` arguments are the same for all."""
-    axes = tuple(None if i in shared else 0 for i in range(num_args))
-    return jax.jit(jax.vmap(f, axes), donate_argnums=() if donate is None else (donate,))
+def _over_trials(f, num_args: int, shared: tuple[int, ...], donate: int | None = None, in_turn: bool = False):
+    """The function over a leading trial axis, compiled; `shared` arguments are the same for all.
+
+    Side by side, or in turn: the same results, up to rounding.
+    """
+    own = [i for i in range(num_args) if i not in shared]
+
+    def one_by_one(*args):
+        def one(values):
+            mine = dict(zip(own, values, strict=True))
+            return f(*(mine.get(i, arg) for i, arg in enumerate(args)))
+
+        return jax.lax.map(one, tuple(args[i] for i in own))
+
+    side_by_side = jax.vmap(f, tuple(None if i in shared else 0 for i in range(num_args)))
+    return jax.jit(
+        one_by_one if in_turn else side_by_side, donate_argnums=() if donate is None else (donate,)
+    )

@@ -100,6 +100,8 @@ class Task(NamedTuple):
             program, on the host.
         objective: the metric by which trials are compared, such as "eval/return".
         best: whether a larger or a smaller objective is better.
+        on_cpu: how a CPU runs the trials of a program: "vmap", side by side, which wins for small models;
+            or "map", one after the other, which wins for convolutional networks. Elsewhere: "vmap".
     """
 
     init: Callable[[Any, PyTree, jax.Array], PyTree]
@@ -109,3 +111,4 @@ class Task(NamedTuple):
     data: Callable[[Any], PyTree] = no_data
     objective: str = "eval/loss"
     best: Literal["max", "min"] = "min"
+    on_cpu: Literal["vmap", "map"] = "vmap"

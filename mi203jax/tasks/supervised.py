@@ -6,7 +6,7 @@ Such a task is a `Problem`: its data, network, loss and measures. `supervised_ta
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -67,7 +67,11 @@ class Problem(NamedTuple):
     frames: Callable[[Any], int] = lambda c: 0
 
 
-def supervised_task(problem: Problem, figures: Callable[..., dict[str, Figure]] = no_figures) -> Task:
+def supervised_task(
+    problem: Problem,
+    figures: Callable[..., dict[str, Figure]] = no_figures,
+    on_cpu: Literal["vmap", "map"] = "map",
+) -> Task:
     """The task of a problem; trials are compared by their accuracy."""
     return Task(
         functools.partial(init, problem),
@@ -77,6 +81,7 @@ def supervised_task(problem: Problem, figures: Callable[..., dict[str, Figure]] 
         problem.data,
         objective="eval/accuracy",
         best="max",
+        on_cpu=on_cpu,
     )
 
 

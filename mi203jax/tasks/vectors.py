@@ -94,4 +94,4 @@ def frames(c: Vectors) -> int:
 
 
 problem = Problem(data, network, prepare, loss, measure, frames=frames)
-task = supervised_task(problem, lambda c, state, data: figures(problem, c, state, data))
+task = supervised_task(problem, lambda c, state, data: figures(problem, c, state, data), "vmap")

@@ -102,6 +102,28 @@ class TestGroup:
         assert_equal_bits(whole[-1].carry, rest[-1].carry)
         assert_equal_bits(whole[-1].evaluation, rest[-1].evaluation)
 
+    def test_in_turn_equals_side_by_side(self):
+        configs = [Toy(noise=1.0, seed=s, learning_rate=r) for s in range(2) for r in (0.1, 0.2)]
+        side_by_side = run(configs)
+        in_turn = [
+            jax.device_get(p._replace(carry=jax.tree.map(jnp.copy, p.carry)))
+            for p in Group(task._replace(on_cpu="map"), configs, None).run(lambda: 3)
+        ]
+        assert len(in_turn) == len(side_by_side)
+        for a, b in zip(in_turn, side_by_side, strict=True):
+            np.testing.assert_allclose(a.carry.state.x, b.carry.state.x, rtol=1e-5)
+            assert (a.evaluation is None) == (b.evaluation is None)
+            if a.evaluation is not None:
+                np.testing.assert_allclose(a.evaluation["eval/loss"], b.evaluation["eval/loss"], rtol=1e-4)
+
+    def test_in_turn_where_iterations_are_cut_changes_no_bit(self):
+        configs = [Toy(noise=1.0, seed=s) for s in range(3)]
+        ends = []
+        for length in (1000, 7):
+            *_, end = Group(task._replace(on_cpu="map"), configs, None).run(lambda n=length: n)
+            ends.append(end.carry)
+        assert_equal_bits(*ends)
+
     def test_traces_once(self):
         count = 0
 
