@@ -45,3 +45,26 @@ def test_every_field_is_documented(name):
 def test_an_unknown_one():
     with pytest.raises(UsageError, match="Unknown experiment 'dqnn'. Did you mean 'dqn'?"):
         experiments.get("dqnn")
+
+
+@ALL
+def test_named_sweeps_are_understood(name):
+    experiment = experiments.get(name)
+    for sweep in [None, *experiment.sweeps]:
+        assert experiment.trials(sweep, [])
+
+
+class TestSweeps:
+    experiment = experiments.get("image_classification")
+
+    def test_what_is_given_takes_the_place_of_the_sweeps_own(self):
+        (c,) = self.experiment.trials("best", ["rotation=3"])
+        assert (c.rotation, c.channels) == (3.0, (24, 48, 96))
+
+    def test_the_default_sweep(self):
+        trials = experiments.get("mlp_vs_cnn").trials(None, ["model=cnn"])
+        assert [(c.model, c.images) for c in trials] == [("cnn", i) for i in ("plain", "shifted", "permuted")]
+
+    def test_an_unknown_one(self):
+        with pytest.raises(UsageError, match="Unknown --sweep=bets. Did you mean 'best'?"):
+            self.experiment.trials("bets", [])

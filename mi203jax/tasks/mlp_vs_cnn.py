@@ -43,27 +43,32 @@ def _change(c: MlpVsCnn, number: int, arrays: Arrays) -> Arrays:
 
 def network(c: MlpVsCnn, data: Data) -> Classifier:
     """The network whose number of parameters is next to the budget."""
-    shape = data.test["image"].shape[1:]
     plain = image_classification.network(c, data)
-    return _of_size(plain, c.model, shape, c.parameters)
+    sizes = {name: getattr(plain, name) for name in ("outputs", "convs", "pooling", "head", "normalization")}
+    width = _width(c.model, c.parameters, data.test["image"].shape[1:], **sizes)
+    return plain.clone(**_layers(c.model, width))
 
 
-def _of_size(plain: Classifier, model: str, shape: tuple[int, ...], budget: int) -> Classifier:
-    def with_width(width: int) -> Classifier:
-        if model == "mlp":
-            return plain.clone(channels=(), hidden=(width, width))
-        return plain.clone(channels=(width, 2 * width), hidden=())
+def _layers(model: str, width: int) -> dict[str, tuple[int, ...]]:
+    if model == "mlp":
+        return {"channels": (), "hidden": (width, width)}
+    return {"channels": (width, 2 * width), "hidden": ()}
 
-    width = 1
-    while num_parameters(with_width(2 * width), shape) <= budget:
-        width *= 2
-    step = width
-    while step:
-        if num_parameters(with_width(width + step), shape) <= budget:
+
+@functools.lru_cache(maxsize=64)
+def _width(model: str, budget: int, shape: tuple[int, ...], **sizes) -> int:
+    """The width whose number of parameters is next to the budget: found by doubling, then by halving."""
+
+    def count(width: int) -> int:
+        return num_parameters(Classifier(**sizes, **_layers(model, width)), shape)
+
+    width = step = 1
+    while count(2 * width) <= budget:
+        width = step = 2 * width
+    while step := step // 2:
+        if count(width + step) <= budget:
             width += step
-        step //= 2
-    candidates = (with_width(width), with_width(width + 1))
-    return min(candidates, key=lambda m: abs(num_parameters(m, shape) - budget))
+    return min(width, width + 1, key=lambda w: abs(count(w) - budget))
 
 
 def num_parameters(network: Classifier, shape: tuple[int, ...]) -> int:
