@@ -147,6 +147,21 @@ BAD = [
     (["--exp=dqn", "--out="], "--out=: expected a folder"),
     (["--exp=dqn", "--out=/proc/run"], "--out=/proc/run cannot be written"),
     (["--exp=dqn", "-x"], "Unknown flag"),
+    (["--exp=dqn", "--sweep=best"], "Unknown --sweep=best. There is none."),
+    (["--exp=image_classification", "--sweep=bets"], "Unknown --sweep=bets. Did you mean 'best'?"),
+    (["--exp=image_classification", "augment=(afine)"], "augment=(afine): Did you mean 'affine'?"),
+    (
+        ["--exp=image_classification", "optimizer=adma"],
+        "optimizer=adma: expected one of sgd, normalized_gradi",
+    ),
+    (["--exp=image_classification", "data=mnist_5"], "Unknown data=mnist_5: "),
+    (["--exp=image_classification", "data_dir=/nowhere"], "data_dir=/nowhere: there is no such folder"),
+    (["--exp=image_classification", "eval_split=val"], "mnist_5k has no split 'val'"),
+    (
+        ["--exp=image_classification", "batch_size=4001"],
+        "batch_size=4001 is larger than train of mnist_5k/1.0.0: expected at most 4000, all of it",
+    ),
+    (["--exp=vectors", "data=moon"], "Unknown data=moon"),
 ]
 
 

@@ -45,4 +45,6 @@ class ImageClassification(Supervised):
         super().check()
         for name in self.augment:
             if name not in AUGMENTATIONS:
-                raise UsageError(f"augment={name}: {did_you_mean(name, AUGMENTATIONS)}")
+                raise UsageError(f"augment=({name}): {did_you_mean(name, AUGMENTATIONS)}")
+            if self.augment.count(name) > 1:
+                raise UsageError(f"augment=({','.join(self.augment)}) has {name} twice: expected it once.")

@@ -61,7 +61,7 @@ def supervised_data(
         raise UsageError(
             f"data={name}: {eval_split} has shape {test[inputs].shape[1:]}, {train_split} {shape}."
         )
-    statistics = split_statistics(*key, standardization)
+    statistics = split_statistics(*key, standardization, feed == "memory")
     if feed == "stream":
         return Streamed(_Chosen(source, (inputs, "label")), Data(None, test, statistics), batch_size)
     return Data(Resident(split_arrays(*key)), test, statistics)
@@ -91,11 +91,20 @@ def split_arrays(name: str, split: str, data_dir: str, features: tuple[str, ...]
 
 @functools.lru_cache(maxsize=4)
 def split_statistics(
-    name: str, split: str, data_dir: str, features: tuple[str, ...], standardization: Standardization
+    name: str,
+    split: str,
+    data_dir: str,
+    features: tuple[str, ...],
+    standardization: Standardization,
+    in_memory: bool,
 ) -> Statistics:
     """The statistics of a split's first feature."""
     source, _ = split_source(name, split, data_dir, features)
     chosen = np.unique(np.linspace(0, len(source) - 1, min(FITTED, len(source))).round().astype(int))
+    if in_memory:
+        return fit_statistics(
+            split_arrays(name, split, data_dir, features)[features[0]][chosen], standardization
+        )
     examples = source.__getitems__(chosen.tolist())
     return fit_statistics(jnp.asarray(np.stack([e[features[0]] for e in examples])), standardization)
 

@@ -1,6 +1,7 @@
 """Dense layers against convolutions with as many parameters (slide "Rappel": images as vectors)."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -49,14 +50,14 @@ def network(c: MlpVsCnn, data: Data) -> Classifier:
     return plain.clone(**_layers(c.model, width))
 
 
-def _layers(model: str, width: int) -> dict[str, tuple[int, ...]]:
+def _layers(model: str, width: int) -> dict[str, Any]:
     if model == "mlp":
         return {"channels": (), "hidden": (width, width)}
     return {"channels": (width, 2 * width), "hidden": ()}
 
 
 @functools.lru_cache(maxsize=64)
-def _width(model: str, budget: int, shape: tuple[int, ...], **sizes) -> int:
+def _width(model: str, budget: int, shape: tuple[int, ...], **sizes: Any) -> int:
     """The width whose number of parameters is next to the budget: found by doubling, then by halving."""
 
     def count(width: int) -> int:

@@ -136,6 +136,15 @@ class TestVectors:
         assert (w[0] != w[1]).any()
 
 
+def test_a_set_is_in_memory_once_whatever_the_trials():
+    """Programs of a static sweep share it too."""
+    one, other = (image_classification.task.data(replace(DIGITS, channels=c)) for c in ((8,), (4, 4)))
+    for a, b in zip(
+        jax.tree.leaves((one.train, one.test)), jax.tree.leaves((other.train, other.test)), strict=True
+    ):
+        assert a is b
+
+
 class TestOptimizer:
     def test_zero_never_clips(self):
         c = replace(DIGITS, optimizer="sgd", learning_rate=1.0, schedule="constant", warmup=0.0)
