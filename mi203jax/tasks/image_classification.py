@@ -10,12 +10,12 @@ from mi203jax.configs import ImageClassification
 from mi203jax.core.errors import UsageError
 from mi203jax.core.task import Figure
 from mi203jax.data.feed import Arrays, Data, Streamed
-from mi203jax.data.splits import split_source, supervised_data
+from mi203jax.data.splits import split_source
 from mi203jax.data.standardize import Statistics, standardize
+from mi203jax.invariance import invariant, shifts
 from mi203jax.models import Classifier
-from mi203jax.nn.initializers import INITIALIZERS
 from mi203jax.tasks.image_figures import figures
-from mi203jax.tasks.supervised import Function, Problem, State, supervised_task
+from mi203jax.tasks.supervised import Function, Problem, State, examples, layer_options, supervised_task
 
 
 def data(c: ImageClassification) -> Data | Streamed:
@@ -26,16 +26,7 @@ def data(c: ImageClassification) -> Data | Streamed:
     """
     if not classes(c):
         raise UsageError(f"data={c.data} has no classes to tell apart.")
-    found = supervised_data(
-        c.data,
-        "image",
-        train_split=c.train_split,
-        eval_split=c.eval_split,
-        data_dir=c.data_dir,
-        standardization=c.standardize,
-        batch_size=c.batch_size,
-        feed=c.feed,
-    )
+    found = examples(c, "image")
     test = found.shared.test if isinstance(found, Streamed) else found.test
     halvings = 0 if c.pooling == "none" else len(c.channels)
     height, width = test["image"].shape[1:3]
@@ -62,11 +53,7 @@ def network(c: ImageClassification, data: Data) -> Classifier:
         pooling=c.pooling,
         head=c.head,
         hidden=c.hidden,
-        normalization=c.normalization,
-        dropout=c.dropout,
-        use_dropout=c.use_dropout,
-        spectral=c.spectral_norm,
-        kernel_init=INITIALIZERS[c.initializer](c.init_scale),
+        **layer_options(c),
     )
 
 
@@ -124,7 +111,7 @@ def predictor(c: ImageClassification, f: Function, train: bool) -> Function:
     """f, or f made invariant to shifts by a pixel."""
     if c.invariance == "none" or (train and not c.invariant_training):
         return f
-    return augment.invariant(f, augment.shifts(1), c.invariance)
+    return invariant(f, shifts(1), c.invariance)
 
 
 problem = Problem(data, network, prepare, loss, measure, predictor)

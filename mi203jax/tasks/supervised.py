@@ -14,11 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mi203jax import optim
+from mi203jax import optim, schedules
 from mi203jax.configs import Supervised
 from mi203jax.core.task import Figure, Mean, Metrics, PyTree, Task, no_figures
-from mi203jax.data.feed import Arrays, Data, order_key
+from mi203jax.data.feed import Arrays, Data, Streamed, order_key
+from mi203jax.data.splits import supervised_data
 from mi203jax.data.standardize import Statistics
+from mi203jax.nn.initializers import INITIALIZERS
 
 EVAL_BATCH = 500
 """Examples that are judged at once, at most."""
@@ -85,6 +87,35 @@ def supervised_task(
     )
 
 
+def examples(c: Supervised, inputs: str) -> Data | Streamed:
+    """The configuration's set: see `supervised_data`.
+
+    Raises:
+        UsageError: if it cannot be read or used.
+    """
+    return supervised_data(
+        c.data,
+        inputs,
+        train_split=c.train_split,
+        eval_split=c.eval_split,
+        data_dir=c.data_dir,
+        standardization=c.standardize,
+        batch_size=c.batch_size,
+        feed=c.feed,
+    )
+
+
+def layer_options(c: Supervised) -> dict[str, Any]:
+    """What the configuration says of each layer, as `Classifier` takes it."""
+    return {
+        "normalization": c.normalization,
+        "dropout": c.dropout,
+        "use_dropout": c.use_dropout,
+        "spectral": c.spectral_norm,
+        "kernel_init": INITIALIZERS[c.initializer](c.init_scale),
+    }
+
+
 def init(problem: Problem, c: Supervised, data: Data, key: jax.Array) -> State:
     """The network before any training, and its optimiser."""
     net_key, run_key = jax.random.split(key)
@@ -115,7 +146,7 @@ def optimizer(c: Supervised, t) -> optax.GradientTransformation:
     # Built anew in each step from the traced configuration: only its state lasts.
     return optim.make(
         c.optimizer,
-        c.learning_rate * optim.schedule(c.schedule, progress(c, t), c.warmup),
+        c.learning_rate * schedules.schedule(c.schedule, progress(c, t), c.warmup),
         momentum=c.momentum,
         weight_decay=c.weight_decay,
         clip_value=limit(c.clip_value),

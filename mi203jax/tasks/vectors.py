@@ -11,11 +11,10 @@ from mi203jax.configs.vectors import SHAPES
 from mi203jax.core.errors import UsageError
 from mi203jax.data import shapes
 from mi203jax.data.feed import Arrays, Data, Resident, Streamed
-from mi203jax.data.splits import check_batch, split_arrays, supervised_data
+from mi203jax.data.splits import check_batch, split_arrays
 from mi203jax.data.standardize import Statistics, fit_statistics, standardize
 from mi203jax.models import Classifier
-from mi203jax.nn.initializers import INITIALIZERS
-from mi203jax.tasks.supervised import Problem, supervised_task
+from mi203jax.tasks.supervised import Problem, examples, layer_options, supervised_task
 from mi203jax.tasks.vectors_figures import figures
 
 
@@ -34,16 +33,7 @@ def data(c: Vectors) -> Data | Streamed:
         raise UsageError(
             f"data={c.data}: expected labels -1 and 1; choose one of {', '.join(SHAPES)}, breast_cancer."
         )
-    return supervised_data(
-        c.data,
-        "features",
-        train_split=c.train_split,
-        eval_split=c.eval_split,
-        data_dir=c.data_dir,
-        standardization=c.standardize,
-        batch_size=c.batch_size,
-        feed=c.feed,
-    )
+    return examples(c, "features")
 
 
 @functools.lru_cache(maxsize=8)
@@ -58,16 +48,7 @@ def _made(name: str, n: int, noise: float, seed: int, standardization) -> Data:
 def network(c: Vectors, data: Data) -> Classifier:
     """The network of the configuration, without its parameters."""
     del data
-    return Classifier(
-        outputs=1,
-        channels=(),
-        hidden=c.hidden,
-        normalization=c.normalization,
-        dropout=c.dropout,
-        use_dropout=c.use_dropout,
-        spectral=c.spectral_norm,
-        kernel_init=INITIALIZERS[c.initializer](c.init_scale),
-    )
+    return Classifier(outputs=1, channels=(), hidden=c.hidden, **layer_options(c))
 
 
 def prepare(c: Vectors, batch: Arrays, statistics: Statistics, key: jax.Array | None = None) -> Arrays:

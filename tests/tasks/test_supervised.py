@@ -16,14 +16,9 @@ from mi203jax.tasks import image_classification, vectors
 from mi203jax.tasks.supervised import in_chunks, optimizer, snapshot_iterations
 
 DIGITS = ImageClassification(
-    data="digits/blocks",
-    channels=(8,),
-    convs=1,
-    batch_size=32,
-    total_steps=6_000,
-    eval_every=3_000,
-    learning_rate=1e-2,
-)
+    data="digits/blocks", channels=(8,), convs=1, batch_size=32, total_steps=6_000, eval_every=3_000,
+    learning_rate=1e-2, augment=(), weight_decay=0.0,
+)  # fmt: skip
 MOONS = Vectors(total_steps=9_600, eval_every=9_600, frames=4, hidden=(16,), learning_rate=2e-2)
 
 
