@@ -109,8 +109,8 @@ class Theirs:
         self.f = torch.compile(self.model) if compiled else self.model
         self.adam = torch.optim.Adam(self.model.parameters(), RATE, fused=True)
         x = torch.from_numpy(np.asarray(images).transpose(0, 3, 1, 2).copy())
-        self.images, self.labels = x.to(memory_format=layout), torch.from_numpy(np.asarray(labels)).long()
-        self.order = torch.from_numpy(np.asarray(order)).long()
+        self.images, self.labels = x.to(memory_format=layout), torch.from_numpy(np.array(labels)).long()
+        self.order = torch.from_numpy(np.array(order)).long()
 
     def __call__(self):
         losses = []
