@@ -24,18 +24,23 @@ def data(c: ImageClassification) -> Data | Streamed:
     Raises:
         UsageError: if the set cannot be read or used.
     """
-    if not classes(c):
-        raise UsageError(f"data={c.data} has no classes to tell apart.")
-    found = examples(c, "image")
-    test = found.shared.test if isinstance(found, Streamed) else found.test
+    _, info = split_source(c.data, c.train_split, c.data_dir, ("image", "label"))
+    image, label = (info.shapes[n][0] for n in ("image", "label"))
+    if len(info.classes) < 2 or label != ():
+        raise UsageError(
+            f"data={c.data} has {len(info.classes)} named classes and labels of shape {label}: expected two "
+            "classes or more, and one label an image."
+        )
+    if len(image) != 3 or None in image:
+        raise UsageError(f"data={c.data} has images of shape {image}: expected (height, width, channels).")
+    height, width, _ = image
     halvings = 0 if c.pooling == "none" else len(c.channels)
-    height, width = test["image"].shape[1:3]
     if min(height, width) < 2**halvings:
         raise UsageError(
             f"channels={c.channels} halves images of {height}×{width} pixels too often: expected fewer "
             "stages, or pooling=none."
         )
-    return found
+    return examples(c, "image")
 
 
 def classes(c: ImageClassification) -> tuple[str, ...]:

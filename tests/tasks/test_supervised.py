@@ -11,7 +11,7 @@ import pytest
 from mi203jax import UsageError, stack, train
 from mi203jax.configs import ImageClassification, Vectors
 from mi203jax.core.loop import Group, trial
-from mi203jax.data import load
+from mi203jax.data import Info, load
 from mi203jax.tasks import image_classification, vectors
 from mi203jax.tasks.supervised import in_chunks, optimizer, snapshot_iterations
 
@@ -201,3 +201,29 @@ def test_snapshots_are_taken_early_and_at_the_end():
 def test_data_that_cannot_be_used(task, config, message):
     with pytest.raises(UsageError, match=message):
         task.data(config)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "classes", "message"),
+    [
+        ({"image": (8, 8, 1), "label": ()}, ("a",), "has 1 named classes and labels of shape"),
+        ({"image": (8, 8, 1), "label": ()}, (), "has 0 named classes"),
+        (
+            {"image": (8, 8, 1), "label": (1,)},
+            ("a", "b"),
+            r"labels of shape \(1,\): expected .* one label an",
+        ),
+        (
+            {"image": (8, 8), "label": ()},
+            ("a", "b"),
+            r"images of shape \(8, 8\): expected \(height, width, ch",
+        ),
+        ({"image": (3, 8, 8, 1), "label": ()}, ("a", "b"), r"images of shape \(3, 8, 8, 1\)"),
+    ],
+)
+def test_sets_that_are_no_images_with_a_class(shapes, classes, message, monkeypatch):
+    info = load("digits/blocks", "test[:1]")
+    info = Info(classes, info.name, "train", "", "", {n: (s, np.dtype("uint8")) for n, s in shapes.items()})
+    monkeypatch.setattr(image_classification, "split_source", lambda *args: (None, info))
+    with pytest.raises(UsageError, match=message):
+        image_classification.task.data(DIGITS)
