@@ -2,7 +2,6 @@
 
 import functools
 import math
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax
@@ -51,10 +50,13 @@ def supervised_data(
         UsageError: if the set cannot be read, has no such features, or less than a batch of examples.
     """
     source, info = split_source(name, train_split, data_dir, (inputs, "label"))
+    _check_features(info, inputs)
     check_batch(batch_size, len(source), f"{train_split} of {info.name}")
     key = (name, train_split, data_dir, (inputs, "label"))
     if feed == "auto":
-        feed = "memory" if len(source) * size_of(info.shapes, inputs) <= MEMORY else "stream"
+        shape, dtype = info.shapes[inputs]
+        size = len(source) * math.prod(n or 1 for n in shape) * dtype.itemsize
+        feed = "memory" if size <= MEMORY else "stream"
     test = split_arrays(name, eval_split, data_dir, (inputs, "label"))
     shape = info.shapes[inputs][0]
     if test[inputs].shape[1:] != shape:
@@ -65,6 +67,19 @@ def supervised_data(
     if feed == "stream":
         return Streamed(_Chosen(source, (inputs, "label")), Data(None, test, statistics), batch_size)
     return Data(Resident(split_arrays(*key)), test, statistics)
+
+
+def _check_features(info: Info, inputs: str) -> None:
+    (shape, dtype), (label_shape, label_dtype) = (info.shapes[n] for n in (inputs, "label"))
+    if None in shape:
+        raise UsageError(
+            f"{info.name}: {inputs} is a sequence of any length: expected one shape for all examples."
+        )
+    if dtype.kind not in "biuf" or label_dtype.kind not in "iu" or label_shape != ():
+        raise UsageError(
+            f"{info.name}: {inputs} is {dtype}, label {label_dtype} of shape {label_shape}: expected "
+            "numbers, and one whole number as label."
+        )
 
 
 @functools.lru_cache(maxsize=8)
@@ -98,23 +113,26 @@ def split_statistics(
     standardization: Standardization,
     in_memory: bool,
 ) -> Statistics:
-    """The statistics of a split's first feature."""
-    source, _ = split_source(name, split, data_dir, features)
+    """The statistics of a split's first feature, slice by slice; of large splits, of some of the examples."""
+    source, info = split_source(name, split, data_dir, features)
     chosen = np.unique(np.linspace(0, len(source) - 1, min(FITTED, len(source))).round().astype(int))
     if in_memory:
         return fit_statistics(
             split_arrays(name, split, data_dir, features)[features[0]][chosen], standardization
         )
-    examples = source.__getitems__(chosen.tolist())
-    return fit_statistics(jnp.asarray(np.stack([e[features[0]] for e in examples])), standardization)
+    return fit_statistics(_Read(source, features[0], chosen, info.shapes[features[0]][0]), standardization)
 
 
-def size_of(shapes: Mapping[str, tuple[Any, np.dtype]], feature: str) -> int:
-    """Bytes of an example's feature."""
-    shape, dtype = shapes[feature]
-    if None in shape:
-        raise UsageError(f"{feature} is a sequence of any length: expected one shape for all examples.")
-    return math.prod(shape) * dtype.itemsize
+class _Read:
+    """A feature of some of a source's examples, read when it is asked for."""
+
+    def __init__(self, source: Source, feature: str, chosen: np.ndarray, shape: Any):
+        self.shape = (len(chosen), *shape)
+        self._source, self._feature, self._chosen = source, feature, chosen
+
+    def __getitem__(self, where: slice, /) -> jax.Array:
+        examples = self._source.__getitems__(self._chosen[where].tolist())
+        return jnp.asarray(np.stack([e[self._feature] for e in examples]))
 
 
 def check_batch(batch_size: int, num_examples: int, where: str) -> None:

@@ -1,12 +1,16 @@
 """Standardised data (slide "Optimisation: prétraitement, données centrées réduites")."""
 
-from typing import Literal, NamedTuple
+import functools
+import math
+from typing import Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 Standardization = Literal["none", "channel", "feature"]
+SLICE = 1000
+"""Examples that are floating numbers at once."""
 
 
 class Statistics(NamedTuple):
@@ -16,11 +20,22 @@ class Statistics(NamedTuple):
     deviation: jax.Array  # 1 where the examples do not vary
 
 
-def fit_statistics(examples: jax.Array, kind: Standardization = "feature") -> Statistics:
+class Examples(Protocol):
+    """An array `[examples, ...]`, or what gives slices of one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole."""
+
+    def __getitem__(self, where: slice, /) -> jax.Array:
+        """Some of the examples."""
+
+
+def fit_statistics(examples: Examples, kind: Standardization = "feature") -> Statistics:
     """Mean and standard deviation over training examples.
 
     Args:
-        examples: `[examples, ...]`, of any number type.
+        examples: `[examples, ...]`, of any number type: an array, or anything that gives slices of one.
         kind: "feature": of each number of an example by itself, as on the slide; "channel": of the last
             axis, over all positions, as is usual for images; "none": leave the data as they are.
 
@@ -31,18 +46,44 @@ def fit_statistics(examples: jax.Array, kind: Standardization = "feature") -> St
     Raises:
         ValueError: if there is no example, or `kind` is another.
     """
-    if examples.ndim == 0 or not len(examples):
+    if not examples.shape or not examples.shape[0]:
         raise ValueError(f"fit_statistics: expected examples, got shape {examples.shape}.")
     if kind == "none":
         return Statistics(jnp.zeros(()), jnp.ones(()))
     if kind not in ("channel", "feature"):
         raise ValueError(f"fit_statistics: kind={kind!r}: expected none, channel or feature.")
-    axes = 0 if kind == "feature" else tuple(range(examples.ndim - 1))
+    slices = (examples[i : i + SLICE] for i in range(0, examples.shape[0], SLICE))
+    return _statistics(functools.reduce(_together, (_moments(s, kind) for s in slices)))
+
+
+class _Moments(NamedTuple):
+    """What can be summed up slice by slice."""
+
+    number: float
+    mean: jax.Array
+    squares: jax.Array  # sum of squared distances from the mean
+    low: jax.Array
+    high: jax.Array
+
+
+def _moments(examples: jax.Array, kind: Standardization) -> _Moments:
+    axes = (0,) if kind == "feature" else tuple(range(examples.ndim - 1))
     x = jnp.asarray(examples, jnp.float32)
-    mean = x.mean(axes)
-    deviation = x.std(axes)
-    varies = x.max(axes) > x.min(axes)  # rounding may leave a constant some deviation
-    return Statistics(mean, jnp.where(varies, deviation, 1.0))
+    count = float(math.prod(x.shape[a] for a in axes))
+    return _Moments(count, x.mean(axes), x.var(axes) * count, x.min(axes), x.max(axes))
+
+
+def _together(a: _Moments, b: _Moments) -> _Moments:
+    """The moments of two slices as one (Chan, Golub & LeVeque 1979)."""
+    count, apart = a.number + b.number, b.mean - a.mean
+    mean = a.mean + apart * (b.number / count)
+    squares = a.squares + b.squares + jnp.square(apart) * (a.number * b.number / count)
+    return _Moments(count, mean, squares, jnp.minimum(a.low, b.low), jnp.maximum(a.high, b.high))
+
+
+def _statistics(moments: _Moments) -> Statistics:
+    varies = moments.high > moments.low  # rounding may leave a constant some deviation
+    return Statistics(moments.mean, jnp.where(varies, jnp.sqrt(moments.squares / moments.number), 1.0))
 
 
 def standardize(x: jax.Array, statistics: Statistics) -> jax.Array:

@@ -1,5 +1,6 @@
 """The course's layers as pure functions."""
 
+from mi203jax.nn import initializers
 from mi203jax.nn.conv import conv2d
 from mi203jax.nn.dropout import dropout
 from mi203jax.nn.norm import batch_norm, batch_norm_inference, layer_norm, update_running
@@ -14,6 +15,7 @@ __all__ = [
     "conv2d",
     "dropout",
     "init_spectral",
+    "initializers",
     "layer_norm",
     "max_pool",
     "receptive_field",

@@ -108,7 +108,7 @@ def _images_at_once(x: jax.Array, w: jax.Array) -> int:
     """The largest divisor of the number of images whose patches stay in the cache."""
     widest = max(w.shape[1] * w.shape[2], w.shape[0] * w.shape[3])
     most = max(1, _CACHED // (x.dtype.itemsize * x.shape[1] * x.shape[2] * widest))
-    return max(d for d in range(1, min(most, len(x)) + 1) if len(x) % d == 0)
+    return max((d for d in range(1, min(most, len(x)) + 1) if len(x) % d == 0), default=1)
 
 
 def _separately(x: jax.Array, w: jax.Array, pads) -> jax.Array:

@@ -33,12 +33,11 @@ def data(c: ImageClassification) -> Data | Streamed:
         )
     if len(image) != 3 or None in image:
         raise UsageError(f"data={c.data} has images of shape {image}: expected (height, width, channels).")
-    height, width, _ = image
-    halvings = 0 if c.pooling == "none" else len(c.channels)
-    if min(height, width) < 2**halvings:
+    stages = len(c.channels)
+    if c.pooling != "none" and any(n < 2**stages for n in image[:2] if n):
         raise UsageError(
-            f"channels={c.channels} halves images of {height}×{width} pixels too often: expected fewer "
-            "stages, or pooling=none."
+            f"{stages} stages halve images of {image[0]}×{image[1]} pixels too often: expected fewer "
+            "channels=(…), or pooling=none."
         )
     return examples(c, "image")
 

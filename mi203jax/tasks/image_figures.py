@@ -16,8 +16,7 @@ from mi203jax.nn import receptive_field_of
 from mi203jax.tasks.supervised import EVAL_BATCH, Function, Problem, State, in_chunks, predict
 
 PURPLE, ORANGE = "#5e3c99", "#d55e00"
-SHIFTS = range(-8, 9)
-MISTAKES, MAPS = 20, 8
+MISTAKES, MAPS, INPUTS = 20, 8, 10
 
 
 def figures(
@@ -26,21 +25,26 @@ def figures(
     """All figures of a trained network, on the examples of the evaluation's split."""
 
     @jax.jit
-    def scores_of(examples: Arrays) -> jax.Array:
+    def judged(examples: Arrays) -> tuple[jax.Array, jax.Array]:
+        """Scores and costs."""
+
         def judge(chunk):
-            x = problem.prepare(c, chunk, state.statistics, None)["x"]
-            return predict(problem, c, state, data, x)
+            batch = problem.prepare(c, chunk, state.statistics, None)
+            scores = predict(problem, c, state, data, batch["x"])
+            return scores, problem.loss(c, scores, batch)
 
         return in_chunks(judge, examples, EVAL_BATCH)
 
-    scores = scores_of(data.test)
+    scores, costs = judged(data.test)
     drawn: dict[str, Figure] = {
         "confusion": confusion(scores, data.test["label"], classes),
-        "calibration": calibration(scores, data.test["label"]),
-        "mistakes": mistakes(problem, c, scores, state, data, classes),
-        "shifts": shift_curve(scores_of, data),
+        "mistakes": mistakes(scores, costs, data, classes),
+        "inputs": inputs(problem, c, state, data),
+        "shifts": shift_curve(lambda examples: judged(examples)[0], data),
         "filters": filters(state, data),
     }
+    if c.loss in ("cross_entropy", "focal"):  # other scores are no logits of probabilities
+        drawn["calibration"] = calibration(scores, data.test["label"])
     stages = stage_functions(problem, c, state, data)
     if stages:
         drawn["feature_maps"] = feature_maps(stages, data)
@@ -50,7 +54,8 @@ def figures(
 
 def _grid(rows: int, columns: int, size: float = 1.1, top: float = 0.5):
     """A figure with a grid of axes for images: without ticks."""
-    figure = MatplotlibFigure(figsize=(columns * size, rows * size + top), layout="constrained")
+    # Wide enough for the title.
+    figure = MatplotlibFigure(figsize=(max(4.2, columns * size), rows * size + top), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for one in axes.flat:
         one.set(xticks=[], yticks=[])
@@ -61,7 +66,7 @@ def _show(axes: Any, image: np.ndarray, **kwargs: Any) -> None:
     """An image of one channel in grey, of three in colour."""
     image = np.asarray(image, np.float32)
     if image.ndim == 3 and image.shape[-1] == 3:
-        axes.imshow(image / max(1.0, image.max()))
+        axes.imshow((image - min(0.0, image.min())) / max(1.0, np.ptp(image), image.max()))
     else:
         axes.imshow(image if image.ndim == 2 else image.mean(-1), **{"cmap": "gray", **kwargs})
 
@@ -102,12 +107,9 @@ def calibration(scores: jax.Array, labels: jax.Array) -> MatplotlibFigure:
     return figure
 
 
-def mistakes(
-    problem, c, scores: jax.Array, state: State, data: Data, classes: Sequence[str]
-) -> MatplotlibFigure:
+def mistakes(scores: jax.Array, costs: jax.Array, data: Data, classes: Sequence[str]) -> MatplotlibFigure:
     """The examples whose cost is largest among those that it gets wrong."""
-    batch = problem.prepare(c, data.test, state.statistics, None)
-    cost = np.asarray(problem.loss(c, scores, batch))
+    cost = np.asarray(costs)
     labels, predicted = np.asarray(data.test["label"]), np.asarray(scores.argmax(-1))
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-cost[wrong])][:MISTAKES]
@@ -121,6 +123,20 @@ def mistakes(
     return figure
 
 
+def inputs(problem: Problem, c: ImageClassification, state: State, data: Data) -> MatplotlibFigure:
+    """Images as the network gets them: standardised, and below, augmented as in training, twice."""
+    some = {name: values[:INPUTS] for name, values in data.test.items()}
+    keys = (None, *jax.random.split(jax.random.key(0)))
+    rows = [np.asarray(problem.prepare(c, some, state.statistics, key)["x"]) for key in keys]
+    figure, axes = _grid(len(rows), len(rows[0]), 1.0)
+    for row, images, name in zip(axes, rows, ("judged", "trained on", "or"), strict=True):
+        row[0].set_ylabel(name)
+        for one, image in zip(row, images, strict=True):
+            _show(one, image, vmin=rows[0].min(), vmax=rows[0].max())
+    figure.suptitle("What the network gets")
+    return figure
+
+
 def shift_curve(scores_of, data: Data) -> MatplotlibFigure:
     """Accuracy on images that are shifted, by how far."""
 
@@ -130,11 +146,13 @@ def shift_curve(scores_of, data: Data) -> MatplotlibFigure:
         moved = jax.vmap(augment.translate, (0, None, None))(image, dy, dx)
         return metrics.accuracy(scores_of({**data.test, "image": moved}).argmax(-1), data.test["label"])
 
+    furthest = min(8, min(data.test["image"].shape[1:3]) // 2)
+    shifts = range(-furthest, furthest + 1)
     figure = MatplotlibFigure(figsize=(6.4, 4), layout="constrained")
     axes = figure.subplots()
     for name, direction, colour in (("to the right", (0, 1), PURPLE), ("downwards", (1, 0), ORANGE)):
-        values = [100 * float(accuracy(s * direction[0], s * direction[1])) for s in SHIFTS]
-        axes.plot(SHIFTS, values, "o-", color=colour, label=name, ms=4)
+        values = [100 * float(accuracy(s * direction[0], s * direction[1])) for s in shifts]
+        axes.plot(shifts, values, "o-", color=colour, label=name, ms=4)
     axes.set(xlabel="shift in pixels", ylabel="accuracy in %", title="Invariance to shifts")
     axes.legend()
     return figure
@@ -174,7 +192,7 @@ def stage_functions(
     def stage(name: str) -> Function:
         return lambda image: features(image)[name][0]
 
-    return {name: stage(name) for name in sorted(names)}
+    return {name: stage(name) for name in sorted(names, key=lambda n: int(n.removeprefix("stage")))}
 
 
 def feature_maps(stages: dict[str, Function], data: Data) -> MatplotlibFigure:

@@ -23,6 +23,13 @@ def data(c: MlpVsCnn) -> Data | Streamed:
         UsageError: if the set cannot be read or used.
     """
     plain = image_classification.data(c)
+    test = plain.shared.test if isinstance(plain, Streamed) else plain.test
+    shape = test["image"].shape[1:]
+    if c.model == "cnn" and c.pooling != "none" and min(shape[:2]) < 4:
+        raise UsageError(f"model=cnn halves images of {shape[0]}×{shape[1]} pixels too often: expected 4×4.")
+    least = _count(c.model, 1, shape, **_sizes(c))
+    if c.parameters < least:
+        raise UsageError(f"parameters={c.parameters}: model={c.model} has at least {least} on these images.")
     if c.images == "plain":
         return plain
     if isinstance(plain, Streamed) or not isinstance(plain.train, Resident):
@@ -44,10 +51,14 @@ def _change(c: MlpVsCnn, number: int, arrays: Arrays) -> Arrays:
 
 def network(c: MlpVsCnn, data: Data) -> Classifier:
     """The network whose number of parameters is next to the budget."""
-    plain = image_classification.network(c, data)
-    sizes = {name: getattr(plain, name) for name in ("outputs", "convs", "pooling", "head", "normalization")}
-    width = _width(c.model, c.parameters, data.test["image"].shape[1:], **sizes)
-    return plain.clone(**_layers(c.model, width))
+    width = _width(c.model, c.parameters, data.test["image"].shape[1:], **_sizes(c))
+    return image_classification.network(c, data).clone(**_layers(c.model, width))
+
+
+def _sizes(c: MlpVsCnn) -> dict[str, Any]:
+    """What else decides how many parameters a network has."""
+    fields = {name: getattr(c, name) for name in ("convs", "pooling", "head", "normalization")}
+    return {"outputs": len(image_classification.classes(c)), **fields}
 
 
 def _layers(model: str, width: int) -> dict[str, Any]:
@@ -61,7 +72,7 @@ def _width(model: str, budget: int, shape: tuple[int, ...], **sizes: Any) -> int
     """The width whose number of parameters is next to the budget: found by doubling, then by halving."""
 
     def count(width: int) -> int:
-        return num_parameters(Classifier(**sizes, **_layers(model, width)), shape)
+        return _count(model, width, shape, **sizes)
 
     width = step = 1
     while count(2 * width) <= budget:
@@ -70,6 +81,10 @@ def _width(model: str, budget: int, shape: tuple[int, ...], **sizes: Any) -> int
         if count(width + step) <= budget:
             width += step
     return min(width, width + 1, key=lambda w: abs(count(w) - budget))
+
+
+def _count(model: str, width: int, shape: tuple[int, ...], **sizes: Any) -> int:
+    return num_parameters(Classifier(**sizes, **_layers(model, width)), shape)
 
 
 def num_parameters(network: Classifier, shape: tuple[int, ...]) -> int:

@@ -125,9 +125,8 @@ def init(problem: Problem, c: Supervised, data: Data, key: jax.Array) -> State:
     params = variables["params"]
     layers = {name: kept for name, kept in variables.items() if name not in ("params", "features")}
     frames = problem.frames(c)
-    snapshots = (
-        jax.tree.map(lambda a: jnp.zeros((frames, *a.shape), a.dtype), (params, layers)) if frames else ()
-    )
+    # Each frame is the beginning until its moment comes.
+    snapshots = jax.tree.map(lambda a: jnp.stack([a] * frames), (params, layers)) if frames else ()
     opt_state = optimizer(c, 0).init(params)
     return State(params, layers, opt_state, data.statistics, snapshots, Keys(run_key, order_key(key)))
 
@@ -189,8 +188,8 @@ def step(problem: Problem, c: Supervised, state: State, data: Data, t: jax.Array
 
 
 def snapshot_iterations(frames: int, iterations: int) -> np.ndarray:
-    """After how many iterations each frame is taken, `[frames]`: most of them early, when most happens."""
-    return np.array([-(-iterations * k * k // frames**2) for k in range(1, frames + 1)], np.int32)
+    """After how many iterations each frame is taken, `[frames]`: from none on, most of them early."""
+    return np.array([-(-iterations * k * k // (frames - 1) ** 2) for k in range(frames)], np.int32)
 
 
 def _with_snapshot(snapshots: PyTree, now: PyTree, t: jax.Array, iterations: int) -> PyTree:

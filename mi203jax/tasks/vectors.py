@@ -11,7 +11,7 @@ from mi203jax.configs.vectors import SHAPES
 from mi203jax.core.errors import UsageError
 from mi203jax.data import shapes
 from mi203jax.data.feed import Arrays, Data, Resident, Streamed
-from mi203jax.data.splits import check_batch, split_arrays
+from mi203jax.data.splits import check_batch
 from mi203jax.data.standardize import Statistics, fit_statistics, standardize
 from mi203jax.models import Classifier
 from mi203jax.tasks.supervised import Problem, examples, layer_options, supervised_task
@@ -27,13 +27,17 @@ def data(c: Vectors) -> Data | Streamed:
     if c.data in SHAPES:
         check_batch(c.batch_size, c.num_examples, f"the {c.num_examples} points of {c.data}")
         return _made(c.data, c.num_examples, c.noise, c.data_seed, c.standardize)
-    names = ("features", "label")
-    labels = split_arrays(c.data, c.train_split, c.data_dir, names)["label"]
-    if set(np.unique(labels)) != {-1, 1}:
+    found = examples(c, "features")
+    rest = found.shared if isinstance(found, Streamed) else found
+    labels = [rest.test["label"]]
+    if isinstance(rest.train, Resident):
+        labels.append(rest.train.arrays["label"])
+    if any(set(np.unique(values)) - {-1, 1} for values in labels) or rest.test["features"].ndim != 2:
         raise UsageError(
-            f"data={c.data}: expected labels -1 and 1; choose one of {', '.join(SHAPES)}, breast_cancer."
+            f"data={c.data}: expected vectors with labels -1 and 1; choose one of {', '.join(SHAPES)}, "
+            "breast_cancer."
         )
-    return examples(c, "features")
+    return found
 
 
 @functools.lru_cache(maxsize=8)

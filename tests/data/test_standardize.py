@@ -40,6 +40,13 @@ class TestStandardize:
         assert np.isfinite(x).all()
         np.testing.assert_allclose(x[:, 1], 0, atol=1e-6 * max(1, abs(constant)))
 
+    def test_of_many_slices(self, strict):
+        """As numpy's in 64 bits, though the slices' own means are far apart."""
+        x = np.random.default_rng(0).normal(size=(2_500, 2)) + np.arange(2_500)[:, None] * [1.0, 0.0]
+        statistics = fit_statistics(jnp.asarray(x, jnp.float32))
+        np.testing.assert_allclose(statistics.mean, x.mean(0), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(statistics.deviation, x.std(0), rtol=1e-5)
+
     def test_one_example(self, vectors):
         x = jnp.asarray(vectors[:1])
         np.testing.assert_array_equal(standardize(x, fit_statistics(x)), np.zeros((1, 3)))

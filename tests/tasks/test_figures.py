@@ -26,7 +26,7 @@ class TestImages:
         c = replace(C, channels=channels)
         state, data = start(image_classification.task, c)
         drawn = image_classification.task.figures(c, state, data)
-        always = {"confusion", "calibration", "mistakes", "shifts", "filters"}
+        always = {"confusion", "calibration", "mistakes", "inputs", "shifts", "filters"}
         assert set(drawn) == always | ({"feature_maps", "receptive_field"} if channels else set())
 
     def test_confusion(self):
@@ -48,9 +48,9 @@ class TestImages:
         for i, confidence in ((7, 20.0), (3, 30.0)):
             sure[i, (labels[i] + 1) % 10] = confidence
         classes = tuple("0123456789")
-        figure = image_figures.mistakes(
-            image_classification.problem, C, jnp.asarray(sure), state, data, classes
-        )
+        batch = image_classification.prepare(C, data.test, state.statistics)
+        costs = image_classification.loss(C, jnp.asarray(sure), batch)
+        figure = image_figures.mistakes(jnp.asarray(sure), costs, data, classes)
         titles = [a.get_title() for a in figure.axes if a.get_title()]
         assert titles == [f"{labels[i]} taken for {(labels[i] + 1) % 10}" for i in (3, 7)]
 

@@ -53,3 +53,25 @@ class TestNetwork:
         count = sum(p.size for p in jax.tree.leaves(params))
         assert count == pytest.approx(budget, rel=0.08)
         assert ("Conv_0" in params) == (model == "cnn")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"parameters": 100, "model": "cnn"}, "parameters=100: model=cnn has at least 174 on these images"),
+        ({"parameters": 100, "model": "mlp"}, None),
+    ],
+)
+def test_a_budget_that_no_network_keeps(fields, message):
+    c = replace(C, **fields)
+    if message:
+        with pytest.raises(UsageError, match=message):
+            mlp_vs_cnn.data(c)
+    else:
+        mlp_vs_cnn.data(c)
+
+
+@pytest.mark.parametrize("fields", [{"channels": (8,)}, {"hidden": (8,)}])
+def test_widths_follow_from_the_budget(fields):
+    with pytest.raises(UsageError, match="widths follow from parameters=50000"):
+        replace(C, **fields)

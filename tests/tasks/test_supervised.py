@@ -41,11 +41,14 @@ class TestImages:
         assert measures["eval/accuracy"] > 0.85
         assert measures["eval/loss"] < 0.6
 
-    def test_a_streamed_set_gives_the_same_run(self, digits):
+    def test_a_streamed_set_gives_the_same_run(self):
         """To rounding: gathering batches and receiving them are compiled differently."""
-        streamed, _ = last(image_classification.task, replace(DIGITS, feed="stream"))
-        for name, value in digits[0].items():
-            assert streamed[name] == pytest.approx(value, rel=2e-2, abs=2e-2), name
+        short = replace(DIGITS, total_steps=640)
+        memory, streamed = (
+            last(image_classification.task, replace(short, feed=f))[0] for f in ("memory", "stream")
+        )
+        for name, value in memory.items():
+            assert streamed[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
 
     def test_statistics_are_those_of_the_training_split_and_kept(self, digits):
         images = load("digits/blocks", "train").arrays["image"]
@@ -176,18 +179,16 @@ class TestInChunks:
         assert max(largest) <= size
 
 
-def test_snapshots_are_taken_early_and_at_the_end():
-    times = np.asarray(snapshot_iterations(10, 1000))
-    assert times[-1] == 1000
-    assert (np.diff(np.diff(times)) >= 0).all()
-    assert times[0] == 10
+def test_snapshots_are_taken_at_first_early_and_at_the_end():
+    times = snapshot_iterations(11, 1000)
+    np.testing.assert_array_equal(times, [10 * k * k for k in range(11)])
 
 
 @pytest.mark.parametrize(
     ("task", "config", "message"),
     [
         (image_classification.task, replace(DIGITS, batch_size=1438), "batch_size=1438 is larger than train of digits/blocks/1.0.0: expected at most 1437, all of it"),
-        (image_classification.task, replace(DIGITS, channels=(4,) * 4), "halves images of 8×8 pixels too often"),
+        (image_classification.task, replace(DIGITS, channels=(4,) * 4), "4 stages halve images of 8×8 pixels too often"),
         (image_classification.task, replace(DIGITS, data="breast_cancer"), "has no 'image'"),
         (image_classification.task, replace(DIGITS, data="japanese_vowels"), "has no 'image'"),
         (image_classification.task, replace(DIGITS, data="digit"), "Unknown data=digit"),
