@@ -38,15 +38,23 @@ EXPERIMENT = Experiment(
             *("data=fashion_mnist", "channels=(32,64,128)", "total_steps=300_000", "eval_every=60_000"),
             *FASHION,
         ),
+        "augment": ("augment=(),(shift),(affine),(cutout),(noise),(mix_up)",),
         "batch_size": ("batch_size=8,32,128,512,4000",),
+        "clipping": ("clip_norm=0,0.1,1", "optimizer=heavy_ball", "learning_rate=0.1"),
+        "dropout": ("use_dropout=true", "dropout=0,0.25,0.5", "hidden=(128,)"),
         "initializer": (
             "initializer=uniform,gaussian,xavier,he,orthogonal,delta_orthogonal",
             "normalization=none",
         ),
+        "invariance": ("invariance=none,mean,max",),
+        "loss": ("loss=cross_entropy,focal,squared,hinge,logistic,exponential",),
         "normalization": ("normalization=none,batch,layer",),
         "optimizer": (
             "optimizer=sgd,normalized_gradient,adagrad,momentum_ema,heavy_ball,nesterov,adam",
             "learning_rate=1e-3,1e-2,1e-1",
         ),
+        "pooling": ("pooling=max,avg,stride",),
+        "spectral_norm": ("spectral_norm=false,true",),
+        "standardize": ("standardize=none,channel,feature",),
     },
 )
