@@ -22,7 +22,8 @@ FASHION = (
     "shift=1",
     "label_smoothing=0.1",
     "learning_rate=4e-3",
-    "weight_decay=0.05",
+    "weight_decay=0.02",
+    "batch_size=64",
 )
 
 EXPERIMENT = Experiment(
