@@ -53,12 +53,11 @@ def supervised_data(
     _check_features(info, inputs)
     check_batch(batch_size, len(source), f"{train_split} of {info.name}")
     key = (name, train_split, data_dir, (inputs, "label"))
+    shape, dtype = info.shapes[inputs]
     if feed == "auto":
-        shape, dtype = info.shapes[inputs]
         size = len(source) * math.prod(n or 1 for n in shape) * dtype.itemsize
         feed = "memory" if size <= MEMORY else "stream"
     test = split_arrays(name, eval_split, data_dir, (inputs, "label"))
-    shape = info.shapes[inputs][0]
     if test[inputs].shape[1:] != shape:
         raise UsageError(
             f"data={name}: {eval_split} has shape {test[inputs].shape[1:]}, {train_split} {shape}."
