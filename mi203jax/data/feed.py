@@ -66,6 +66,11 @@ class Data(NamedTuple):
     test: Arrays  # name -> [examples, ...]
     statistics: Any  # of the training examples
 
+    @property
+    def shared(self) -> "Data":
+        """Itself: what all trials share, under the name that `Streamed` has for it."""
+        return self
+
 
 class Streamed(Streaming):
     """Data whose training examples are read by grain while the device computes."""

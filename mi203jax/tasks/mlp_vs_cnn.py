@@ -23,8 +23,7 @@ def data(c: MlpVsCnn) -> Data | Streamed:
         UsageError: if the set cannot be read or used.
     """
     plain = image_classification.data(c)
-    test = plain.shared.test if isinstance(plain, Streamed) else plain.test
-    shape = test["image"].shape[1:]
+    shape = plain.shared.test["image"].shape[1:]
     if c.model == "cnn" and c.pooling != "none" and min(shape[:2]) < 4:
         raise UsageError(f"model=cnn halves images of {shape[0]}×{shape[1]} pixels too often: expected 4×4.")
     least = _count(c.model, 1, shape, **_sizes(c))

@@ -28,7 +28,7 @@ def data(c: Vectors) -> Data | Streamed:
         check_batch(c.batch_size, c.num_examples, f"the {c.num_examples} points of {c.data}")
         return _made(c.data, c.num_examples, c.noise, c.data_seed, c.standardize)
     found = examples(c, "features")
-    rest = found.shared if isinstance(found, Streamed) else found
+    rest = found.shared
     labels = [rest.test["label"]]
     if isinstance(rest.train, Resident):
         labels.append(rest.train.arrays["label"])
