@@ -4,7 +4,8 @@ import os
 import tempfile
 
 # Before jax is imported: tests and their subprocesses share compiled programs, in a folder of their own.
-os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="mi203jax-tests-")
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="mi203jax-tests-")
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax
