@@ -1,7 +1,9 @@
 """Runs the course's experiments, one or a sweep of them: python launch.py --exp=NAME [field=value ...]"""
 
+import contextlib
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
@@ -9,10 +11,10 @@ from absl import flags
 import experiments
 from mi203jax.core.config import RunConfig, describe, format_value
 from mi203jax.core.errors import UsageError, did_you_mean
+from mi203jax.core.extras import require_optuna, require_ray, require_tensorboard
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.run_directory import RunDirectory, check_new
-from mi203jax.core.tensorboard import require_tensorboard
-from mi203jax.core.trials import group, varied_fields
+from mi203jax.core.trials import Sweep, group, label, varied_fields
 
 USAGE = """\
 python launch.py --list                     the experiments
@@ -20,18 +22,28 @@ python launch.py --exp=NAME                 run one with its defaults
 python launch.py --exp=NAME --describe      its fields: value, limits, meaning; nothing runs
 python launch.py --exp=NAME learning_rate=1e-4,1e-3 --seeds=4
                                             a sweep: every value with every seed
+python launch.py --exp=NAME 'learning_rate=log(1e-4,1e-1,7)'
+                                            a grid of 7 values at equal ratios; lin(a,b,n): at equal distances
+python launch.py --exp=NAME 'learning_rate=loguniform(1e-4,1e-1)' 'optimizer=choice(sgd,adam)' --trials=32
+                                            32 draws; --search=sobol spreads them, --search=optuna learns
 python launch.py --exp=NAME --sweep=NAME    a sweep, or a configuration, that the experiment names
-python launch.py --resume=DIR               go on where a run stopped
+python launch.py --exp=NAME ... --dry-run   the trials, their programs and their memory; nothing runs
+python launch.py --resume=DIR               go on where a run stopped: what is missing, or failed
 """
 
+MANY_TRIALS = 1_000  # more need --yes
+
 # What may be given along with what says what to do.
-RUNNING = {"checkpoint_every", "cache", "quiet", "tensorboard"}
+LAYOUT = {"parallel", "devices", "max_memory", "engine", "ray_address", "ray_cpus", "ray_gpus"}
+RUNNING = {"checkpoint_every", "cache", "quiet", "tensorboard", "fail_fast"} | LAYOUT
+ASKED = {"exp", "sweep", "seed", "seeds", "trials", "search", "at_once", "yes"}
 ALONG = {
     "help": {"exp", "list", "describe", "resume"},
     "list": set(),
-    "describe": {"exp", "sweep", "seed", "seeds"},
+    "describe": ASKED,
+    "dry_run": ASKED | LAYOUT,
     "resume": RUNNING,
-    "exp": {"sweep", "seed", "seeds", "out"} | RUNNING,
+    "exp": ASKED | {"out"} | RUNNING,
 }
 
 
@@ -46,12 +58,27 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string("sweep", None, "a sweep that is named in the experiment", flag_values=own)
     flags.DEFINE_integer("seed", None, "seed of the run, or the first of --seeds", flag_values=own)
     flags.DEFINE_integer("seeds", 1, "seeds that each configuration runs with", flag_values=own)
+    flags.DEFINE_integer("trials", None, "how often fields that are drawn are drawn", flag_values=own)
+    searches = ["random", "sobol", "optuna"]
+    flags.DEFINE_enum("search", "random", searches, "how fields are drawn", flag_values=own)
+    flags.DEFINE_integer("at_once", 8, "draws that optuna is asked for at once", flag_values=own)
+    flags.DEFINE_bool("dry_run", False, "show the trials of a sweep; nothing runs", flag_values=own)
+    flags.DEFINE_bool("yes", False, f"run more than {MANY_TRIALS:,} trials", flag_values=own)
     flags.DEFINE_string("out", None, "the run's folder, new or empty (runs/NAME/TIME)", flag_values=own)
     flags.DEFINE_string("resume", None, "the folder of a run to go on with", flag_values=own)
     flags.DEFINE_float("checkpoint_every", 60.0, "seconds between checkpoints", flag_values=own)
     flags.DEFINE_bool("cache", True, "keep compiled programs for the next run", flag_values=own)
     flags.DEFINE_bool("quiet", False, "print the run's folder and nothing else", flag_values=own)
     flags.DEFINE_bool("tensorboard", False, "write TensorBoard events too", flag_values=own)
+    flags.DEFINE_bool("fail_fast", False, "stop at the first trial that fails or diverges", flag_values=own)
+    modes = ["auto", "vmap", "map", "devices"]
+    flags.DEFINE_enum("parallel", "auto", modes, "how trials of a program share it", flag_values=own)
+    flags.DEFINE_integer("devices", 1, "devices among which each batch is divided", flag_values=own)
+    flags.DEFINE_float("max_memory", None, "gigabytes that a program may take", flag_values=own)
+    flags.DEFINE_enum("engine", "local", ["local", "ray"], "where programs run", flag_values=own)
+    flags.DEFINE_string("ray_address", None, "host:port of a Ray cluster (one of its own)", flag_values=own)
+    flags.DEFINE_float("ray_cpus", 1.0, "cores that Ray gives a program", flag_values=own)
+    flags.DEFINE_float("ray_gpus", 0.0, "GPUs that Ray gives a program", flag_values=own)
     flags.DEFINE_bool("debug", False, "show the traceback of an error", flag_values=own)
     return own
 
@@ -92,9 +119,11 @@ def obey(own: flags.FlagValues, assignments: list[str], interruption: Interrupti
     elif mode == "list":
         print("\n".join(f"{n:<24}{experiments.summary(n)}" for n in experiments.names()))
     elif mode == "describe":
-        print_fields(trials_of(own, assignments))
+        print_fields(sweep_of(own, assignments).trials())
         for name, named in experiments.get(own.exp).sweeps.items():
             print(f"--sweep={name:<12} {shlex.join(named)}")
+    elif mode == "dry_run":
+        dry_run(own, assignments)
     else:
         return run(own, assignments, interruption)
     return 0
@@ -143,27 +172,39 @@ def mode_of(own: flags.FlagValues, assignments: list[str]) -> str:
         meant = next((a for a in assignments if a.removeprefix("exp=") in experiments.names()), None)
         hint = f" Did you mean --exp={meant.removeprefix('exp=')}?" if meant else ""
         raise UsageError(f"Nothing to do: expected --exp=NAME, --list or --help.{hint}")
-    if mode == "describe" and "exp" not in given:
-        raise UsageError("--describe needs an experiment: expected --exp=NAME --describe.")
+    if mode in ("describe", "dry_run") and "exp" not in given:
+        flag = mode.replace("_", "-")
+        raise UsageError(f"--{flag} needs an experiment: expected --exp=NAME --{flag}.")
     for name in sorted(given - {mode} - ALONG[mode]):
         raise UsageError(f"--{name.replace('_', '-')} contradicts --{mode}: expected one of them.")
-    if assignments and mode not in ("exp", "describe", "help"):
+    if assignments and mode not in ("exp", "describe", "dry_run", "help"):
         raise UsageError(f"{assignments[0]} contradicts --{mode}: expected nothing beside it.")
     for name in ("resume", "out"):
         if own[name].value == "":
             raise UsageError(f"--{name}=: expected a folder.")
-    if not 0 < own.checkpoint_every < float("inf"):
-        raise UsageError(f"--checkpoint-every={own.checkpoint_every}: expected seconds in (0, inf).")
+    for name, what in (("checkpoint_every", "seconds"), ("max_memory", "gigabytes"), ("devices", "a number")):
+        value = own[name].value
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"--{name.replace('_', '-')}={value}: expected {what} in (0, inf).")
+    if own.devices > 1 and own.parallel == "devices":
+        raise UsageError("--devices divides batches, --parallel=devices trials: expected one of them.")
     return mode
 
 
-def trials_of(own: flags.FlagValues, assignments: list[str]) -> list[RunConfig]:
-    """The trials that --exp, the fields and the seeds ask for."""
+def sweep_of(own: flags.FlagValues, assignments: list[str]) -> Sweep:
+    """The sweep that --exp, the fields, the draws and the seeds ask for."""
     if own.seed is not None:
         if any(a.startswith("seed=") for a in assignments):
             raise UsageError(f"--seed={own.seed} contradicts the field seed: expected one of them.")
         assignments = [*assignments, f"seed={own.seed}"]
-    return experiments.get(own.exp).trials(own.sweep, assignments, own.seeds)
+    sweep = experiments.get(own.exp).sweep(own.sweep, assignments)
+    sweep = sweep._replace(seeds=own.seeds, draws=own.trials, search=own.search, at_once=own.at_once)
+    if sweep.search == "optuna":
+        require_optuna()
+    count = sweep.num_trials()
+    if count > MANY_TRIALS and not own.yes:
+        raise UsageError(f"{count:,} trials: expected --yes beside more than {MANY_TRIALS:,}.")
+    return sweep
 
 
 def run(own: flags.FlagValues, assignments: list[str], interruption: Interruption) -> int:
@@ -171,26 +212,90 @@ def run(own: flags.FlagValues, assignments: list[str], interruption: Interruptio
     # Whatever can be wrong is looked for before jax is imported, which takes its time.
     if own.tensorboard:
         require_tensorboard()
-    if own.resume:
-        directory = RunDirectory.open(own.resume, lambda name: type(experiments.get(name).config))
-    else:
-        trials = trials_of(own, assignments)
+    if own.engine == "ray":
+        require_ray()
+    if not own.resume:
+        sweep = sweep_of(own, assignments)
+        trials = sweep.trials()
         check_new(own.out)
-    from mi203jax.core import session
+        options = prepare(own, trials)
+        from mi203jax.core.session import begin
+
+        with engine_of(own) as engine:
+            experiment = experiments.get(own.exp)
+            rows = begin(own.exp, experiment, sweep, own.out, options, interruption, engine)
+        return verdict(rows, own.fail_fast)
+    with contextlib.closing(
+        RunDirectory.open(own.resume, lambda name: experiments.get(name).config)
+    ) as directory:
+        options = prepare(own, directory.trials)
+        from mi203jax.core.session import resume
+
+        with engine_of(own) as engine:
+            experiment = experiments.get(directory.experiment)
+            rows = resume(directory, experiment, options, interruption, engine)
+        return verdict(rows, own.fail_fast)
+
+
+def prepare(own: flags.FlagValues, trials: Sequence[RunConfig]) -> Any:
+    """The options of a session, with jax set up for it."""
     from mi203jax.core.compilation_cache import use_compilation_cache
+    from mi203jax.core.parallel import cores, use_cpu_devices
+    from mi203jax.core.piece import Options
 
     if own.cache:
         use_compilation_cache()
-    options = session.Options(own.checkpoint_every, own.quiet, own.tensorboard, own.debug)
-    if own.resume:
-        experiment = experiments.get(directory.experiment)
-        rows = session.resume(directory, experiment, options, interruption)
-    else:
-        rows = session.begin(own.exp, experiments.get(own.exp), trials, own.out, options, interruption)
+    together = max(map(len, group(trials)))
+    spread = min(cores(), together) if own.parallel in ("auto", "devices") and own.engine == "local" else 1
+    use_cpu_devices(max(own.devices, spread))
+    limit = None if own.max_memory is None else int(own.max_memory * 1e9)
+    return Options(
+        checkpoint_every=own.checkpoint_every,
+        quiet=own.quiet,
+        tensorboard=own.tensorboard,
+        debug=own.debug,
+        fail_fast=own.fail_fast,
+        parallel=own.parallel,
+        devices=own.devices,
+        max_memory=limit,
+    )
+
+
+def engine_of(own: flags.FlagValues) -> Any:
+    """Where the programs run, as a context manager."""
+    if own.engine == "local":
+        from mi203jax.core.session import Here
+
+        return contextlib.nullcontext(Here())
+    from mi203jax.core.ray_engine import RayEngine
+
+    return RayEngine(own.ray_address, own.ray_cpus, own.ray_gpus)
+
+
+def verdict(rows: list[dict[str, Any]], fail_fast: bool) -> int:
+    """The exit status of a run: 1 if a trial failed, or all of them are lost."""
     lost = sorted((r for r in rows if r["status"] != "done"), key=lambda r: r["status"] != "failed")
-    if not lost or (lost[0]["status"] != "failed" and len(lost) < len(rows)):
+    if not lost or (lost[0]["status"] != "failed" and len(lost) < len(rows) and not fail_fast):
         return 0
     return complain(f"trial {lost[0]['trial']} {lost[0]['status']}: {lost[0]['error']}", 1)
+
+
+def dry_run(own: flags.FlagValues, assignments: list[str]) -> None:
+    """The trials, the programs that run them, and the memory of each."""
+    sweep = sweep_of(own, assignments)
+    trials = sweep.trials()
+    options = prepare(own, trials)
+    from mi203jax.core.plan import plan
+
+    fields = varied_fields(trials)
+    for number, planned in enumerate(plan(experiments.get(own.exp).load_task(), trials, options), 1):
+        how = planned.group.layout.words(len(planned.members))
+        print(f"program {number}: {len(planned.members)} trials {how}, about {planned.bytes / 1e9:.2g} GB")
+        for i in planned.members:
+            print(f"    trial {i} {label(trials[i], fields)}".rstrip())
+    print(f"\n{sweep.num_trials():,} trials in all; nothing was run and nothing was written.")
+    if sweep.num_trials() > len(trials):
+        print(f"These are the first: optuna proposes the others {sweep.at_once} at a time.")
 
 
 def print_fields(trials: list[RunConfig]) -> None:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from mi203jax.core.config import RunConfig, config, static, traced
     from mi203jax.core.errors import UsageError
     from mi203jax.core.loop import stack, train
+    from mi203jax.core.results import load_metrics, load_results
+    from mi203jax.core.sweep import sweep
     from mi203jax.core.task import Animation, Mean, Task
 
 __version__ = "0.1.0"
@@ -23,8 +25,11 @@ _HOME = {
     "Task": "mi203jax.core.task",
     "UsageError": "mi203jax.core.errors",
     "config": "mi203jax.core.config",
+    "load_metrics": "mi203jax.core.results",
+    "load_results": "mi203jax.core.results",
     "stack": "mi203jax.core.loop",
     "static": "mi203jax.core.config",
+    "sweep": "mi203jax.core.sweep",
     "traced": "mi203jax.core.config",
     "train": "mi203jax.core.loop",
 }
@@ -36,8 +41,11 @@ __all__ = [
     "Task",
     "UsageError",
     "config",
+    "load_metrics",
+    "load_results",
     "stack",
     "static",
+    "sweep",
     "traced",
     "train",
 ]

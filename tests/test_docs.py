@@ -31,8 +31,8 @@ def test_commands_are_understood(command):
     """Up to the point where they would run."""
     _, *argv = shlex.split(command, comments=True)
     own, assignments = launch.parse(argv)
-    if launch.mode_of(own, assignments) in ("exp", "describe"):
-        assert launch.trials_of(own, assignments)
+    if launch.mode_of(own, assignments) in ("exp", "describe", "dry_run"):
+        assert launch.sweep_of(own, assignments).trials()
 
 
 @pytest.mark.parametrize("path", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)

@@ -51,20 +51,20 @@ def test_an_unknown_one():
 def test_named_sweeps_are_understood(name):
     experiment = experiments.get(name)
     for sweep in [None, *experiment.sweeps]:
-        assert experiment.trials(sweep, [])
+        assert experiment.sweep(sweep).trials()
 
 
 class TestSweeps:
     experiment = experiments.get("image_classification")
 
     def test_what_is_given_takes_the_place_of_the_sweeps_own(self):
-        (c,) = self.experiment.trials("best", ["rotation=3"])
+        (c,) = self.experiment.sweep("best", ["rotation=3"]).trials()
         assert (c.rotation, c.channels) == (3.0, (24, 48, 96))
 
     def test_the_default_sweep(self):
-        trials = experiments.get("mlp_vs_cnn").trials(None, ["model=cnn"])
+        trials = experiments.get("mlp_vs_cnn").sweep(None, ["model=cnn"]).trials()
         assert [(c.model, c.images) for c in trials] == [("cnn", i) for i in ("plain", "shifted", "permuted")]
 
     def test_an_unknown_one(self):
         with pytest.raises(UsageError, match="Unknown --sweep=bets. Did you mean 'best'?"):
-            self.experiment.trials("bets", [])
+            self.experiment.sweep("bets")

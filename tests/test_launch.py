@@ -228,9 +228,11 @@ class TestRuns:
         assert main("--exp=toy", "fail_late=true", "--out=x") == 1
         assert "no paint left" in capsys.readouterr().err
         assert "done" in (tmp_path / "x" / "results.csv").read_text()
-        lines = (tmp_path / "x" / "metrics.jsonl").read_text()
+        lines = (tmp_path / "x" / "pieces" / "0" / "metrics.jsonl").read_text()
         assert main("--resume=x") == 1
-        assert (tmp_path / "x" / "metrics.jsonl").read_text() == lines  # the training is not repeated
+        assert (
+            tmp_path / "x" / "pieces" / "0" / "metrics.jsonl"
+        ).read_text() == lines  # the training is not repeated
 
     def test_resume_of_a_finished_run(self, capsys):
         assert main("--exp=toy", "--out=x", "--quiet") == 0
@@ -239,7 +241,7 @@ class TestRuns:
 
 
 def without_time(folder):
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    lines = (folder / "pieces" / "0" / "metrics.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
 
 
@@ -248,7 +250,7 @@ def final_state(folder):
     import jax
     import orbax.checkpoint as ocp
 
-    (step,) = (p for p in (folder / "checkpoints" / "group-0").iterdir() if p.is_dir())
+    (step,) = (p for p in (folder / "pieces" / "0" / "checkpoints").iterdir() if p.is_dir())
     tree = ocp.StandardCheckpointer().restore(step.absolute())
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {
@@ -295,7 +297,7 @@ class TestInterrupted:
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             # 20 evaluations of 4 trials: killed after some more of them than the time before.
             lines = 4 * (1 + 19 * (k + 1) // 4)
-            metrics = folder / "metrics.jsonl"
+            metrics = folder / "pieces" / "0" / "metrics.jsonl"
             wait_until(lambda: metrics.exists() and metrics.read_text().count("\n") >= lines, process)  # noqa: B023
             process.send_signal(signal.SIGKILL)
             process.communicate()
@@ -313,13 +315,13 @@ class TestInterrupted:
         folder = tmp_path / "été 1"
         command = [sys.executable, str(ROOT / "launch.py"), *SWEEP, f"--out={folder}"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        wait_until((folder / "metrics.jsonl").exists, process)
+        wait_until((folder / "pieces" / "0" / "metrics.jsonl").exists, process)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
         assert process.returncode == status
         command = shlex.join(["python", str(ROOT / "launch.py"), f"--resume={folder}"])
         assert err == f"launch.py: {signal.Signals(number).name}: saved. Go on with: {command}\n"
-        assert list((folder / "checkpoints" / "group-0").iterdir())
+        assert list((folder / "pieces" / "0" / "checkpoints").iterdir())
         second = subprocess.Popen(
             [sys.executable, str(ROOT / "launch.py"), f"--resume={folder}"], stdout=subprocess.DEVNULL
         )
@@ -357,11 +359,10 @@ def test_a_reader_that_goes_away_does_not_stop_the_run(tmp_path):
 def test_a_damaged_checkpoint_gets_one_line(undisturbed, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(undisturbed, folder)
-    status = (folder / "status.json").read_text()
-    (folder / "status.json").write_text(status.replace("true", "false").replace("done", "running"))
-    file = max(
-        (f for f in (folder / "checkpoints").rglob("*") if f.is_file()), key=lambda f: f.stat().st_size
-    )
+    provenance = json.loads((folder / "provenance.json").read_text())
+    del provenance["finished"]
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+    file = max((f for f in (folder / "pieces").rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
     file.write_bytes(file.read_bytes()[:-1])
     done = run(f"--resume={folder}", check=2)
     assert "is damaged" in done.stderr

@@ -1,29 +1,32 @@
-"""Checkpoints by orbax: the whole state of a group of trials, written atomically, read with a check.
+"""Checkpoints by orbax: the whole state of a piece's trials, written atomically, read with a check.
 
-In a group's folder stand `ITERATION/`, which is orbax's, and `ITERATION.json`, which says that it is
+In the folder stand `ITERATION/`, which is orbax's, and `ITERATION.json`, which says that it is
 complete, what its files are, and to which configuration it belongs.
 """
 
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from mi203jax.core.config import RunConfig, to_dict
 from mi203jax.core.errors import UsageError
+from mi203jax.core.files import write_text
 from mi203jax.core.loop import Carry
-from mi203jax.core.run_directory import write_text
 
 
 class Checkpoints:
-    """The checkpoints of one group; the newest complete one counts."""
+    """The checkpoints of one piece; the newest complete one counts."""
 
-    def __init__(self, folder: Path, config: Path):
-        """Looks into `folder`, which need not exist; `config` is the run's `config.json`."""
+    def __init__(self, folder: Path, configs: Sequence[RunConfig]):
+        """Looks into `folder`, which need not exist; `configs` are those of the trials."""
         self.folder = folder.absolute()
-        self._config = config
+        text = json.dumps([to_dict(c) for c in configs], sort_keys=True)
+        self._configs = hashlib.sha256(text.encode()).hexdigest()
 
     def save(self, iteration: int, carry: Carry) -> None:
         """Writes the carry after so many iterations, and then removes what was there before."""
@@ -33,7 +36,7 @@ class Checkpoints:
         shutil.rmtree(target, ignore_errors=True)  # left by a process that died before it was complete
         with _orbax() as (checkpointer, args):
             checkpointer.save(target, args=args.StandardSave(carry))
-        manifest = {"config": _digest(self._config), "files": _digests(target)}
+        manifest = {"configurations": self._configs, "files": _digests(target)}
         write_text(target.with_suffix(".json"), json.dumps(manifest))
         for other in self.folder.iterdir():
             if other.stem != str(iteration):
@@ -71,11 +74,13 @@ class Checkpoints:
         target = self.folder / str(iteration)
         try:
             manifest = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
-            expected, config = dict(manifest["files"]), manifest["config"]
+            expected, configs = dict(manifest["files"]), manifest["configurations"]
         except (OSError, ValueError, KeyError, TypeError):
             raise self._damaged(iteration, f"{target.with_suffix('.json').name} cannot be read") from None
-        if config != _digest(self._config):
-            raise self._damaged(iteration, "config.json is not the one that it was made with")
+        if configs != self._configs:
+            raise self._damaged(
+                iteration, "the configurations in config.json are not those that it was made with"
+            )
         found = _digests(target)
         for name in sorted(expected.keys() | found.keys()):
             if expected.get(name) != found.get(name):

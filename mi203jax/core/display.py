@@ -17,6 +17,9 @@ from mi203jax.core.results import Row
 
 Values = dict[str, np.ndarray]  # metric -> [trials]
 
+ARMS, LOST = 30, 20
+"""Rows that are printed at most, of arms and of trials that were lost."""
+
 
 class _Console(Console):
     """rich's, but when the reader of a pipe goes away it falls silent and the run goes on."""
@@ -46,10 +49,11 @@ class Display:
             self._console.print(text, markup=False)
 
     def begin(self, name: str, done: int, total: int) -> None:
-        """A group of trials begins, or goes on from `done` of `total` steps."""
+        """A run begins, or goes on: `done` of `total` steps of all trials together."""
         self._clock, self._warm = (done, time.monotonic()), False
         if self.quiet or not self._console.is_terminal:
             return
+        self.end()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
@@ -64,51 +68,99 @@ class Display:
         self._bar = self._progress.add_task(name, total=total, completed=done, latest="compiling", speed=None)
         self._progress.start()
 
-    def update(self, step: int, trials: int, training: Values) -> None:
-        """So many steps are done in each of so many trials."""
+    def update(self, done: int, tally: str, training: Values) -> None:
+        """So many steps are done; what became of the trials, if there are several; metrics of some."""
         before, then = self._clock
-        if self._progress is None or step == before:
+        if self._progress is None or done == before:
             return
         now = time.monotonic()
         # The first call includes compilation, and says nothing about the speed to come.
-        speed = trials * (step - before) / max(now - then, 1e-9) if self._warm else None
-        self._clock, self._warm = (step, now), True
+        speed = (done - before) / max(now - then, 1e-9) if self._warm else None
+        self._clock, self._warm = (done, now), True
         name = self._in_training
-        latest = _range(name, training[name]) if name in training else ""
-        self._progress.update(self._bar, completed=step, latest=latest, speed=speed)
+        latest = [tally] if tally else []
+        latest += [_range(name, training[name])] if name in training else []
+        self._progress.update(self._bar, completed=done, latest="   ".join(latest), speed=speed)
 
-    def record(self, step: int, evaluation: Values) -> None:
+    def record(self, where: str, step: int, evaluation: Values) -> None:
         """An evaluation after so many steps."""
         first = (self._objective, self._in_training, "train/loss")
         names = sorted(evaluation, key=lambda n: (first.index(n) if n in first else len(first), n))
         values = [_range(n, evaluation[n]) for n in names if not np.isnan(evaluation[n]).all()]
-        self.say(f"step {step:>11,}   " + "   ".join(values))
+        self.say(f"{where}step {step:>11,}   " + "   ".join(values))
 
     def end(self) -> None:
-        """A group of trials ended."""
+        """The run stopped, or ended."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
 
-    def summary(self, rows: Sequence[Row], objective: str, folder: Path, figures: Sequence[Path]) -> None:
-        """The table of results, and where everything is."""
+    def summary(
+        self,
+        rows: Sequence[Row],
+        of_arms: Sequence[Row],
+        objective: str,
+        folder: Path,
+        figures: Sequence[Path],
+    ) -> None:
+        """The table of results, and where everything is.
+
+        Args:
+            rows: a row a trial, best first.
+            of_arms: a row an arm, best first.
+            objective: the metric that is compared.
+            folder: of the run.
+            figures: their files.
+        """
         if self.quiet:
             print(folder)
             return
-        columns = [n for n in rows[0] if "/" not in n or n == objective or n.startswith("best/")]
-        columns.remove("error")
-        table = Table()
-        for name in columns:
-            table.add_column(name, justify="left" if name == "status" else "right", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(_cell(row[n])) for n in columns))
-        self._console.print(table)
-        for row in rows:
-            if row["error"]:
-                self.say(f"trial {row['trial']} {row['status']}: {row['error']}")
+        if len(rows) > 1:
+            self._print_arms(of_arms, objective)
+        else:
+            names = [n for n in rows[0] if "/" not in n or n == objective or n.startswith("best/")]
+            names.remove("error")
+            self._print_table(names, [[_cell(rows[0][n]) for n in names]])
+        lost = [row for row in rows if row["error"]]
+        for row in lost[:LOST]:
+            self.say(f"trial {row['trial']} {row['status']}: {row['error']}")
+        if len(lost) > LOST:
+            self.say(f"and {len(lost) - LOST} more that were lost: {folder / 'results.csv'}")
         for figure in figures:
             self.say(f"{figure}")
         self.say(f"run directory: {folder}")
+
+    def _print_arms(self, rows: Sequence[Row], objective: str) -> None:
+        fields = list(rows[0])[: list(rows[0]).index("seeds")]
+        several = any(row["seeds"] > 1 for row in rows)
+        names = [*fields, *(["seeds", "mean of " + objective, "95 %", ""] if several else [objective])]
+        names += ["lost"] if any(row["lost"] for row in rows) else []
+        cells = []
+        for row in rows[:ARMS]:
+            line = (
+                [row[n] for n in fields] + ([_cell(row["seeds"])] if several else []) + [_cell(row["mean"])]
+            )
+            if several:
+                interval = "–" if row["low"] is None else f"{_cell(row['low'])} to {_cell(row['high'])}"
+                line += [interval, _remark(row, rows[0])]
+            cells.append(line + ([str(row["lost"])] if "lost" in names else []))
+        self._print_table(names, cells)
+        if len(rows) > ARMS:
+            self.say(f"and {len(rows) - ARMS} more, in results.csv")
+
+    def _print_table(self, names: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+        table = Table()
+        for name in names:
+            table.add_column(name, justify="left" if name in ("status", "") else "right", overflow="fold")
+        for line in cells:
+            table.add_row(*(Text(str(cell)) for cell in line))
+        self._console.print(table)
+
+
+def _remark(row: Row, first: Row) -> str:
+    if row is first:
+        return "best"
+    return {True: "not distinguishable from the best", False: "", None: ""}[row["tie"]]
 
 
 class _Speed(ProgressColumn):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mi203jax.core.config import RunConfig
 from mi203jax.core.errors import UsageError, did_you_mean
-from mi203jax.core.trials import expand
+from mi203jax.core.trials import Sweep
 
 if TYPE_CHECKING:
     from mi203jax.core.task import Task
@@ -27,23 +27,22 @@ class Experiment(NamedTuple):
     task: "str | Task"
     sweeps: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
-    def trials(self, sweep: str | None, assignments: Sequence[str], seeds: int = 1) -> list[RunConfig]:
-        """The configurations of a sweep; what is assigned beside it takes the place of its own.
+    def sweep(self, name: str | None, assignments: Sequence[str] = ()) -> Sweep:
+        """A sweep by its name; what is assigned beside it takes the place of its own.
 
         Args:
-            sweep: its name; None: "default", if there is one.
-            assignments: as in `expand`.
-            seeds: as in `expand`.
+            name: of the sweep; None: "default", if there is one.
+            assignments: `"field=values"`, as typed.
 
         Raises:
-            UsageError: as `expand`, or if there is no such sweep.
+            UsageError: if there is no such sweep.
         """
-        if sweep is not None and sweep not in self.sweeps:
-            raise UsageError(f"Unknown --sweep={sweep}. {did_you_mean(sweep, self.sweeps)}")
-        named = self.sweeps.get(sweep or "default", ())
+        if name is not None and name not in self.sweeps:
+            raise UsageError(f"Unknown --sweep={name}. {did_you_mean(name, self.sweeps)}")
+        named = self.sweeps.get(name or "default", ())
         given = {a.partition("=")[0] for a in assignments}
         own = [a for a in named if a.partition("=")[0] not in given]
-        return expand(self.config, [*own, *assignments], seeds)
+        return Sweep(self.config, (*own, *assignments))
 
     def load_task(self) -> "Task":
         """The task."""

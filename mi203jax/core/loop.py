@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from mi203jax.core.config import RunConfig
+from mi203jax.core.memory import Need, peak, size
+from mi203jax.core.parallel import Layout, Trials, choose_layout
 from mi203jax.core.task import Mean, Metrics, PyTree, Streaming, Task, as_mean
 
 Values = dict[str, jax.Array]  # metrics by full name, such as "eval/return"
@@ -133,7 +135,7 @@ class Progress(NamedTuple):
     """Where a group of trials is."""
 
     iteration: int  # iterations done
-    carry: Carry  # leading axis: trials
+    carry: Carry  # as `Group.own` takes it
     training: Values  # [trials], since the last evaluation
     evaluation: Values | None  # [trials], where this is an evaluation
     finite: Values | None  # [trials], whether each metric of the evaluation is
@@ -142,27 +144,71 @@ class Progress(NamedTuple):
 class Group:
     """Trials that share one compiled program, whose static fields are equal."""
 
-    def __init__(self, task: Task, configs: Sequence[RunConfig], data: PyTree):
+    def __init__(
+        self,
+        task: Task,
+        configs: Sequence[RunConfig],
+        data: PyTree,
+        layout: Layout | None = None,
+        keys: jax.Array | None = None,
+    ):
+        """
+        Args:
+            task: what is learnt.
+            configs: each trial's configuration.
+            data: what all of them learn from, or a `Streaming`.
+            layout: how they share devices; None: as `choose_layout` says.
+            keys: each trial's key, `[trials]`; None: of its seed.
+        """  # noqa: D205, D212
         self.config = configs[0]
-        self._configs = stack(configs)
         self._stream = data if isinstance(data, Streaming) else None
-        self.data = self._stream.shared if self._stream else data
+        self.layout = layout or choose_layout(task.on_cpu, len(configs))
+        self._count = len(configs)
+        self._trials = Trials(self._count, self.layout)
+        self.data = self._trials.share(self._stream.shared if self._stream else data)
+        stacked = stack(configs)
+        keys = jax.vmap(jax.random.key)(stacked.seed) if keys is None else keys
+        self._configs, self._keys = self._trials.place((stacked, keys))
         example = self._stream.example if self._stream else None
-        in_turn = task.on_cpu == "map" and jax.default_backend() == "cpu"
-        over = functools.partial(_over_trials, in_turn=in_turn)
-        self._start = over(functools.partial(start, task, example=example), 3, shared=(1,))
-        shared = (3, 4) if self._stream else (2, 3, 4)
-        self._advance = over(functools.partial(advance, task), 5, shared=shared, donate=1)
-        self._evaluate = over(functools.partial(evaluate, task), 3, shared=(2,))
-        self._means = jax.jit(jax.vmap(training_means))
-        self._forget = jax.jit(jax.vmap(forget), donate_argnums=0)
+        own, shared, over = False, True, self._trials.over
+        self._start = over(functools.partial(start, task, example=example), (own, shared, own))
+        given = own if self._stream else shared
+        self._advance = over(functools.partial(advance, task), (own, own, given, shared, shared), donate=1)
+        self._evaluate = over(functools.partial(evaluate, task), (own, own, shared))
+        self._means = over(training_means, (own,))
+        self._forget = over(forget, (own,), donate=0)
 
     def abstract(self) -> Carry:
         """Shapes and dtypes of the carry; finds every mistake that shows when the task is traced."""
-        return jax.eval_shape(self._start, self._configs, self.data, self._keys())
+        carry = jax.eval_shape(self._start, self._configs, self.data, self._keys)
+        place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
-    def _keys(self) -> jax.Array:
-        return jax.vmap(jax.random.key)(self._configs.seed)
+        def own(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct((self._count, *x.shape[1:]), x.dtype, sharding=place)
+
+        return jax.tree.map(own, carry)
+
+    def need(self) -> Need:
+        """The memory that it takes."""
+        carry = jax.eval_shape(self._start, self._configs, self.data, self._keys)
+        given = self.data
+        if self._stream:
+            trials = len(jax.tree.leaves(carry)[0])
+            given = jax.tree.map(
+                lambda x: jax.ShapeDtypeStruct((trials, *x.shape), x.dtype), self._stream.example
+            )
+        return self._trials.need(
+            shared=size(self.data),
+            kept=size(carry),
+            total=max(
+                peak(self._advance, self._configs, carry, given, 0, 1),
+                peak(self._evaluate, self._configs, carry, self.data),
+            ),
+        )
+
+    def own(self, carry: Carry) -> Carry:
+        """The carry `[trials, ...]` of a progress, for keeping: `run` takes it back."""
+        return self._trials.own(carry)
 
     def run(self, length: Callable[[], int], resume: tuple[int, Carry] | None = None) -> Iterator[Progress]:
         """Trains all trials, stopping to report after every few iterations.
@@ -177,45 +223,31 @@ class Group:
         """
         every, total = self.config.eval_iterations, self.config.num_iterations
         if resume is None:
-            done, carry = 0, self._start(self._configs, self.data, self._keys())
-            yield Progress(0, carry, self._means(carry), *self._evaluate(self._configs, carry, self.data))
+            done, carry = 0, self._start(self._configs, self.data, self._keys)
+            yield self._progress(0, carry, self._evaluate(self._configs, carry, self.data))
         else:
-            done, carry = resume
-            yield Progress(done, carry, self._means(carry), None, None)
+            done, carry = resume[0], self._trials.place(resume[1])
+            yield self._progress(done, carry)
         bring = self._bringer(done)
         while done < total:
             boundary = min(total, done // every * every + every)
             count = min(boundary - done, max(1, length()), self._stream.slots if self._stream else total)
             carry = self._advance(self._configs, carry, bring(count), done, count)
-            done, training = done + count, self._means(carry)
-            evaluation = finite = None
-            if done == boundary:
-                evaluation, finite = self._evaluate(self._configs, carry, self.data)
-                carry = self._forget(carry)
-            yield Progress(done, carry, training, evaluation, finite)
+            done += count
+            if done < boundary:
+                yield self._progress(done, carry)
+                continue
+            training, judged = self._means(carry), self._evaluate(self._configs, carry, self.data)
+            carry = self._forget(carry)
+            yield self._progress(done, carry, judged, training)
+
+    def _progress(self, done: int, carry: Carry, judged=(None, None), training=None) -> Progress:
+        training = self._means(carry) if training is None else training
+        training, *judged = self._trials.own((training, *judged))
+        return Progress(done, carry, training, *judged)
 
     def _bringer(self, done: int) -> Callable[[int], PyTree]:
         """What gives `step` its data for the next so many iterations."""
         if self._stream is None:
             return lambda count: self.data
-        return self._stream.windows(self._keys(), done, self.config.num_iterations)
-
-
-def _over_trials(f, num_args: int, shared: tuple[int, ...], donate: int | None = None, in_turn: bool = False):
-    """The function over a leading trial axis, compiled; `shared` arguments are the same for all.
-
-    Side by side, or in turn: the same results, up to rounding.
-    """
-    own = [i for i in range(num_args) if i not in shared]
-
-    def one_by_one(*args):
-        def one(values):
-            mine = dict(zip(own, values, strict=True))
-            return f(*(mine.get(i, arg) for i, arg in enumerate(args)))
-
-        return jax.lax.map(one, tuple(args[i] for i in own))
-
-    side_by_side = jax.vmap(f, tuple(None if i in shared else 0 for i in range(num_args)))
-    return jax.jit(
-        one_by_one if in_turn else side_by_side, donate_argnums=() if donate is None else (donate,)
-    )
+        return self._stream.windows(self._keys, done, self.config.num_iterations)

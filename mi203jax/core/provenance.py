@@ -1,8 +1,6 @@
 """Where a run came from: enough to make it again."""
 
-import datetime
 import importlib.metadata
-import os
 import platform
 import shlex
 import subprocess
@@ -13,6 +11,8 @@ from typing import Any
 import jax
 
 from mi203jax import __version__
+from mi203jax.core.parallel import cores
+from mi203jax.core.run_directory import now
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "gymnax", "orbax-checkpoint", "numpy")
 
@@ -20,13 +20,13 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "gymnax", "orbax-checkpoint", "num
 def provenance(seeds: list[int]) -> dict[str, Any]:
     """Versions, device, git commit of the code, command line and seeds, as JSON takes them."""
     return {
-        "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "time": now(),
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
         "seeds": seeds,
         "python": platform.python_version(),
         "packages": {"mi203jax": __version__} | {name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "devices": [f"{d.platform}: {d.device_kind}" for d in jax.devices()],
         "git": _git(),
     }
@@ -39,12 +39,12 @@ def _version(name: str) -> str | None:
         return None
 
 
-def differences(begun: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def differences(begun: dict[str, Any], again: dict[str, Any]) -> list[str]:
     """What can change the last bits of a result, and is not as it was, each in a few words."""
-    before, after = begun["packages"], now["packages"]
+    before, after = begun["packages"], again["packages"]
     pairs = {name: (before.get(name), version) for name, version in after.items()}
-    pairs |= {name: (begun.get(name), now[name]) for name in ("cores", "devices")}
-    pairs["git commit"] = (_commit(begun), _commit(now))
+    pairs |= {name: (begun.get(name), again[name]) for name in ("cores", "devices")}
+    pairs["git commit"] = (_commit(begun), _commit(again))
     return [f"begun with {n} {a}, going on with {b}" for n, (a, b) in pairs.items() if a != b]
 
 

@@ -1,4 +1,7 @@
-"""What came of each trial, as a table."""
+"""What came of each trial, and of each arm of a sweep, as tables.
+
+An arm is the trials that differ in their seed alone.
+"""
 
 import csv
 import io
@@ -6,11 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from mi203jax.core.config import RunConfig, format_value
-from mi203jax.core.run_directory import Record, Status, write_text
-from mi203jax.core.trials import varied_fields
+from mi203jax.core.errors import UsageError
+from mi203jax.core.files import write_text
+from mi203jax.core.piece_folder import Record, Status
+from mi203jax.core.trials import arms, varied_fields
 
 Row = dict[str, Any]
+Best = Literal["max", "min"]
 
 
 def results(
@@ -18,7 +26,7 @@ def results(
     statuses: Sequence[Status],
     records: Sequence[Record],
     objective: str,
-    best: Literal["max", "min"],
+    best: Best,
 ) -> list[Row]:
     """A row a trial, in the order of the trials.
 
@@ -45,6 +53,63 @@ def results(
     return rows
 
 
+def arm_rows(trials: Sequence[RunConfig], rows: Sequence[Row], objective: str, best: Best) -> list[Row]:
+    """A row an arm, the best mean first.
+
+    Columns: the fields that vary, `seeds` (trials that ended well), `lost` (that did not), `mean` of the
+    objective over seeds, `low` and `high` (95 % interval of the mean by Student's t), and `tie`: whether
+    the arm is not distinguishable from the first (paired t test over seeds, 5 %); None where too few seeds
+    tell. With many arms some differences are found by chance: confirm on new seeds.
+
+    Args:
+        trials: the configurations.
+        rows: what `results` gave, in the same order.
+        objective: the metric that is compared.
+        best: whether a larger or a smaller one is better.
+    """
+    fields = [n for n in varied_fields(trials) if n != "seed"]
+    found = []
+    for members in arms(trials):
+        ended = [i for i in members if rows[i]["status"] == "done" and rows[i].get(objective) is not None]
+        by_seed = {trials[i].seed: rows[i][objective] for i in ended}
+        low, high = t_interval(list(by_seed.values()))
+        mean = float(np.mean(list(by_seed.values()))) if by_seed else None
+        row: Row = {n: format_value(getattr(trials[members[0]], n)) for n in fields}
+        row |= {
+            "seeds": len(ended),
+            "lost": sum(rows[i]["status"] in ("failed", "diverged") for i in members),
+        }
+        found.append(row | {"mean": mean, "low": low, "high": high, "by_seed": by_seed})
+    sign = -1 if best == "max" else 1
+    found.sort(key=lambda r: (r["mean"] is None, sign * (r["mean"] or 0.0)))
+    first = found[0].get("by_seed", {})
+    return [{**row, "tie": _is_tie(first, row.pop("by_seed"))} for row in found]
+
+
+def t_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """The 95 % interval of the mean by Student's t; None of fewer than two values."""
+    if len(values) < 2:
+        return None, None
+    from scipy import stats  # takes its time
+
+    if np.ptp(values) == 0.0:
+        return float(values[0]), float(values[0])
+    interval = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    return float(interval.low), float(interval.high)
+
+
+def _is_tie(first: dict[int, float], other: dict[int, float]) -> bool | None:
+    seeds = sorted(first.keys() & other.keys())
+    if len(seeds) < 2:
+        return None
+    from scipy import stats
+
+    a, b = ([values[s] for s in seeds] for values in (first, other))
+    if np.ptp(np.subtract(a, b)) == 0.0:
+        return a == b
+    return bool(stats.ttest_rel(a, b).pvalue >= 0.05)
+
+
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """Writes the rows under a line of names, as a whole."""
     text = io.StringIO()
@@ -54,7 +119,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     write_text(path, text.getvalue())
 
 
-def ranked(rows: Sequence[Row], objective: str, best: Literal["max", "min"]) -> list[Row]:
+def ranked(rows: Sequence[Row], objective: str, best: Best) -> list[Row]:
     """The rows, best final objective first; trials that have none, or did not end well, last."""
     sign = -1 if best == "max" else 1
 
@@ -65,3 +130,38 @@ def ranked(rows: Sequence[Row], objective: str, best: Literal["max", "min"]) -> 
         return False, sign * value
 
     return sorted(rows, key=rank)
+
+
+def load_results(path: str | Path) -> Any:
+    """The results of a run as a `pandas.DataFrame`, a row a trial (`results.csv`).
+
+    Args:
+        path: the run's folder.
+
+    Raises:
+        UsageError: if there are none.
+    """
+    import pandas as pd
+
+    file = Path(path).expanduser() / "results.csv"
+    if not file.is_file():
+        raise UsageError(f"{file} is missing: expected the folder of a run that came to its end.")
+    return pd.read_csv(file)
+
+
+def load_metrics(path: str | Path) -> Any:
+    """Everything that a run recorded as a `pandas.DataFrame`, a row for each trial and evaluation.
+
+    Args:
+        path: the run's folder; the run may still be going on.
+
+    Raises:
+        UsageError: if there is nothing.
+    """
+    import pandas as pd
+
+    files = sorted(Path(path).expanduser().glob("pieces/*/metrics.jsonl"))
+    if not files:
+        raise UsageError(f"{path} has no pieces/*/metrics.jsonl: expected the folder of a run.")
+    tables = [pd.read_json(file, lines=True) for file in files]
+    return pd.concat(tables).sort_values(["trial", "step"], ignore_index=True)

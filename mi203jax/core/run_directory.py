@@ -2,85 +2,67 @@
 
 | file | holds |
 |---|---|
-| `config.json` | the experiment and the configuration of every trial, complete |
-| `provenance.json` | versions, device, git commit, command line |
-| `status.json` | what became of each trial, and whether the run is finished |
-| `metrics.jsonl` | a line for each trial and evaluation, appended |
-| `checkpoints/` | the whole state of each group of trials |
+| `config.json` | the experiment, what was asked for, the configuration of every trial, its pieces |
+| `provenance.json` | versions, device, git commit, command line; when the run was finished |
+| `pieces/N/` | trials that run together: statuses, metrics, checkpoints (`mi203jax.core.piece_folder`) |
 | `results.csv` | a row for each trial |
 | `figures/` | PNG and GIF |
-| `errors.txt` | tracebacks, if something failed |
 
-Each file but `metrics.jsonl` is replaced as a whole; of `metrics.jsonl` a torn last line is ignored.
 Does not import jax, so that a folder that cannot be used is refused at once.
 """
 
 import datetime
 import itertools
 import json
-import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
-
-import filelock
+from typing import Any, NamedTuple
 
 from mi203jax import __version__
 from mi203jax.core.config import RunConfig, from_dict, to_dict
 from mi203jax.core.errors import UsageError
-from mi203jax.core.trials import varied_fields
-
-Record = dict[str, Any]
-"""A line of `metrics.jsonl`: trial, step, seconds, and metrics by name (None: not finite)."""
-
-State = Literal["waiting", "running", "done", "diverged", "failed"]
-
-
-class Status(NamedTuple):
-    """What became of a trial."""
-
-    status: State = "waiting"
-    step: int = 0  # how far it got
-    error: str = ""  # why it stopped, if it did
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether the values can be those of a status."""
-        return self.status in get_args(State) and type(self.step) is int and isinstance(self.error, str)
-
-    @property
-    def is_final(self) -> bool:
-        """Whether a resume leaves the trial alone."""
-        return self.status in ("done", "diverged")
+from mi203jax.core.files import lock, read_json, write_text
+from mi203jax.core.piece_folder import PieceFolder, Record, Status
+from mi203jax.core.trials import Sweep, varied_fields
 
 
 class RunDirectory:
     """A run's folder, locked against other processes until `close`."""
 
-    def __init__(self, path: Path, experiment: str, trials: Sequence[RunConfig]):
+    def __init__(self, path: Path, experiment: str, sweep: Sweep):
         self.path = path
         self.experiment = experiment
-        self.trials = list(trials)
-        self.statuses = [Status()] * len(trials)
-        self.is_finished = False
-        self._lock = filelock.FileLock(path / ".lock")
-        try:
-            self._lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise UsageError(f"{path} is in use by another process: wait until it ends.") from None
+        self.sweep = sweep
+        self.trials: list[RunConfig] = []
+        self.pieces: list[PieceFolder] = []
+        self._lock = lock(path)
 
     def close(self) -> None:
         """Lets other processes in."""
         self._lock.release()
 
+    @property
+    def statuses(self) -> list[Status]:
+        """What became of each trial."""
+        found = {i: s for piece in self.pieces for i, s in zip(piece.members, piece.statuses, strict=True)}
+        return [found[i] for i in range(len(self.trials))]
+
+    def records(self) -> list[Record]:
+        """The lines of every `metrics.jsonl`, piece by piece.
+
+        Raises:
+            UsageError: if one is damaged.
+        """
+        return [record for piece in self.pieces for record in piece.records()]
+
     # ---- beginning and finding again ----
 
     @classmethod
     def create(
-        cls, path: str | None, experiment: str, trials: Sequence[RunConfig], provenance: dict[str, Any]
+        cls, path: str | None, experiment: str, sweep: Sweep, provenance: dict[str, Any]
     ) -> "RunDirectory":
-        """A new folder: `path`, or one named by experiment and time under `runs/`.
+        """A new folder: `path`, or one named by experiment and time under `runs/`. It has no trial yet.
 
         Raises:
             UsageError: if the folder is not empty or cannot be written.
@@ -92,20 +74,20 @@ class RunDirectory:
                 where.mkdir(parents=True, exist_ok=True)
             else:
                 where = _fresh(where)
-            run = cls(where, experiment, trials)
-            run._write_config(provenance)
+            run = cls(where, experiment, sweep)
+            run.save_provenance(provenance)
         except OSError as error:
             named = f"--out={path}" if path else where
             raise UsageError(f"{named} cannot be written: {error.strerror or error}.") from None
         return run
 
     @classmethod
-    def open(cls, path: str, class_of: Callable[[str], type[RunConfig]]) -> "RunDirectory":
+    def open(cls, path: str, config_of: Callable[[str], RunConfig]) -> "RunDirectory":
         """The folder of a run that is to go on; every file but the checkpoints is checked.
 
         Args:
             path: the folder.
-            class_of: name of an experiment -> class of its configurations.
+            config_of: name of an experiment -> its configuration.
 
         Raises:
             UsageError: if there is no run in it, or a finished or damaged one, or another version's.
@@ -115,16 +97,17 @@ class RunDirectory:
             raise UsageError(f"--resume={path}: there is no such folder.")
         if not (where / "config.json").is_file():
             raise UsageError(f"--resume={path}: no run in this folder (config.json is missing).")
-        experiment, trials = _read_config(where / "config.json", class_of)
+        found = read_config(where, config_of)
         try:
-            run = cls(where, experiment, trials)
+            run = cls(where, found.experiment, found.sweep)
         except OSError as error:
             raise UsageError(f"--resume={path} cannot be written: {error.strerror or error}.") from None
+        run.trials = found.trials
         try:
-            run._read_statuses()
+            for members in found.pieces:
+                run._piece(members).read()
             run.records()
-            run.provenance()
-            if run.is_finished:
+            if "finished" in run.provenance():
                 file = where / "results.csv"
                 raise UsageError(f"--resume={path}: this run is finished; its results are in {file}.")
         except UsageError:
@@ -132,37 +115,37 @@ class RunDirectory:
             raise
         return run
 
-    def _write_config(self, provenance: dict[str, Any]) -> None:
-        base, varied = to_dict(self.trials[0]), varied_fields(self.trials)
-        trials = [{n: v for n, v in to_dict(c).items() if n in varied} for c in self.trials]
-        config = {"version": __version__, "experiment": self.experiment, "config": base, "trials": trials}
-        self.save_provenance(provenance)
-        self.save_statuses()
-        write_text(self.path / "config.json", json.dumps(config, indent=2))  # last: now it holds a run
+    def add(self, trials: Sequence[RunConfig], pieces: Sequence[Sequence[int]]) -> list[PieceFolder]:
+        """Adds trials, which run in these pieces: numbers within `trials`. Gives the pieces' folders."""
+        before = len(self.trials)
+        self.trials += trials
+        new = [self._piece(before + i for i in members) for members in pieces]
+        self._write_config()
+        return new
 
-    def _read_statuses(self) -> None:
-        found = _read_json(self.path / "status.json")
-        try:
-            self.is_finished = found["finished"] is True
-            self.statuses = [Status(**row) for row in found["trials"]]
-            fits = len(self.statuses) == len(self.trials) and all(s.is_valid for s in self.statuses)
-        except (TypeError, KeyError):
-            fits = False
-        if not fits:
-            raise UsageError(f"{self.path / 'status.json'} is damaged: it does not fit config.json.")
+    def _piece(self, members: Iterable[int]) -> PieceFolder:
+        piece = PieceFolder(self.path / "pieces" / str(len(self.pieces)), list(members))
+        self.pieces.append(piece)
+        return piece
+
+    def _write_config(self) -> None:
+        base, varied = to_dict(self.trials[0]), varied_fields(self.trials)
+        config = {
+            "version": __version__,
+            "experiment": self.experiment,
+            "sweep": {n: v for n, v in self.sweep._asdict().items() if n != "base"},
+            "config": base,
+            "trials": [{n: v for n, v in to_dict(c).items() if n in varied} for c in self.trials],
+            "pieces": [piece.members for piece in self.pieces],
+        }
+        write_text(self.path / "config.json", json.dumps(config, indent=1))
 
     # ---- going on ----
 
-    def save_statuses(self) -> None:
-        """Writes what became of each trial."""
-        trials = [s._asdict() for s in self.statuses]
-        status = {"finished": self.is_finished, "trials": trials}
-        write_text(self.path / "status.json", json.dumps(status, indent=1))
-
     def finish(self) -> None:
         """Marks the run as finished, if no trial is left to run."""
-        self.is_finished = all(s.is_final for s in self.statuses)
-        self.save_statuses()
+        if all(piece.is_final for piece in self.pieces):
+            self.save_provenance(self.provenance() | {"finished": now()})
 
     def provenance(self) -> dict[str, Any]:
         """What `provenance.json` holds.
@@ -170,7 +153,7 @@ class RunDirectory:
         Raises:
             UsageError: if it is damaged.
         """
-        found = _read_json(self.path / "provenance.json")
+        found = read_json(self.path / "provenance.json")
         resumed = found.get("resumed", []) if isinstance(found, dict) else None
         if not isinstance(resumed, list) or not isinstance(found.get("packages"), dict):
             raise UsageError(f"{self.path / 'provenance.json'} is damaged.")
@@ -180,42 +163,14 @@ class RunDirectory:
         """Writes where the run came from."""
         write_text(self.path / "provenance.json", json.dumps(provenance, indent=2))
 
-    def log_error(self, text: str) -> None:
-        """Appends to `errors.txt`."""
-        with open(self.path / "errors.txt", "a", encoding="utf-8") as file:
-            file.write(text + "\n")
 
-    def append(self, records: Iterable[Record]) -> None:
-        """Appends lines to `metrics.jsonl`, to the disk."""
-        lines = "".join(json.dumps(_plain(r), allow_nan=False) + "\n" for r in records)
-        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(lines)
-            file.flush()
-            os.fsync(file.fileno())
-
-    def records(self) -> list[Record]:
-        """The lines of `metrics.jsonl`; a torn last line is left out.
-
-        Raises:
-            UsageError: if another line is damaged.
-        """
-        path = self.path / "metrics.jsonl"
-        lines = path.read_bytes().split(b"\n") if path.exists() else []
-        records = [_record(line, len(self.trials)) for line in lines[:-1]]
-        if None in records:
-            raise UsageError(f"{path}: line {records.index(None) + 1} is damaged.")
-        return [r for r in records if r is not None]
-
-    def cut(self, trials: Iterable[int], step: int) -> list[Record]:
-        """Drops what these trials recorded after `step`, to be computed again; gives what stays."""
-        trials = set(trials)
-        kept = [r for r in self.records() if r["trial"] not in trials or r["step"] <= step]
-        write_text(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in kept))
-        return kept
+def now() -> str:
+    """The time, with its zone, to the second."""
+    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-LEFTOVERS = {".lock", "provenance.json", "status.json"}
-LEFTOVERS |= {f".{name}.part" for name in ("provenance.json", "status.json", "config.json")}
+LEFTOVERS = {".lock", "provenance.json"}
+LEFTOVERS |= {f".{name}.part" for name in ("provenance.json", "config.json")}
 
 
 def check_new(path: str | None) -> None:
@@ -243,63 +198,50 @@ def check_new(path: str | None) -> None:
 def _fresh(parent: Path) -> Path:
     """A folder that did not exist, named by the time; two runs of one second get two."""
     parent.mkdir(parents=True, exist_ok=True)
-    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     for suffix in itertools.chain([""], (f"-{i}" for i in itertools.count(2))):
         try:
-            (parent / f"{now}{suffix}").mkdir()
+            (parent / f"{stamp}{suffix}").mkdir()
         except FileExistsError:
             continue
-        return parent / f"{now}{suffix}"
+        return parent / f"{stamp}{suffix}"
     raise AssertionError("unreachable")
 
 
-def _read_config(path: Path, class_of: Callable[[str], type[RunConfig]]) -> tuple[str, list[RunConfig]]:
-    config = _read_json(path)
+class Contents(NamedTuple):
+    """What `config.json` says."""
+
+    experiment: str
+    sweep: Sweep
+    trials: list[RunConfig]
+    pieces: list[list[int]]
+
+
+def read_config(where: Path, config_of: Callable[[str], RunConfig]) -> Contents:
+    """What the `config.json` of a run says.
+
+    Args:
+        where: the run's folder.
+        config_of: name of an experiment -> its configuration.
+
+    Raises:
+        UsageError: if it is damaged, or another version's.
+    """
+    path = where / "config.json"
+    found = read_json(path)
     try:
-        if config["version"] != __version__:
+        if found["version"] != __version__:
             raise UsageError(
-                f"it was begun by mi203jax {config['version']}, this is {__version__}: go on with that one."
+                f"it was begun by mi203jax {found['version']}, this is {__version__}: go on with that one."
             )
-        kind = class_of(config["experiment"])
-        trials = [from_dict(kind, config["config"] | changes) for changes in config["trials"]]
-        if not trials:
-            raise UsageError("it has no trial.")
+        base = config_of(found["experiment"])
+        asked: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in found["sweep"].items()}
+        trials = [from_dict(type(base), found["config"] | changes) for changes in found["trials"]]
+        pieces = [list(piece) for piece in found["pieces"]]
+        if not trials or sorted(itertools.chain(*pieces)) != list(range(len(trials))):
+            raise UsageError("it is damaged: the pieces are not those of the trials.")
+        return Contents(found["experiment"], Sweep(base, **asked), trials, pieces)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is damaged: {error!r}.") from None
-    return config["experiment"], trials
-
-
-def _record(line: bytes, trials: int) -> Record | None:
-    """A line of `metrics.jsonl`; None if it is damaged."""
-    try:
-        record = json.loads(line)
-        whole, seconds = (record["trial"], record["step"]), record["seconds"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    if not all(type(n) is int for n in whole) or not isinstance(seconds, int | float):
-        return None
-    return record if 0 <= whole[0] < trials else None
-
-
-def _plain(record: Record) -> Record:
-    """JSON has no NaN and no infinity: null."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replaces a file as a whole: a reader sees the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.part")
-    with open(temporary, "w", newline="", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is damaged: {error}.") from None

@@ -1,94 +1,102 @@
-"""A run from its trials to its figures: what joins the loop to files, screen and signals."""
+"""A run from what was asked for to its figures: what joins pieces to files, screen and signals."""
 
-import time
-import traceback
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
-import jax
 import numpy as np
 
-from mi203jax.core.checkpoint import Checkpoints
-from mi203jax.core.config import RunConfig
 from mi203jax.core.display import Display
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment
-from mi203jax.core.figures import comparison, learning_curves, save_figure
-from mi203jax.core.interruption import Interrupted, Interruption
-from mi203jax.core.loop import Carry, Group, Progress, trial
+from mi203jax.core.figures import save_figure
+from mi203jax.core.interruption import Interruption
+from mi203jax.core.loop import Group, trial
+from mi203jax.core.piece import Options, Piece, Values, Watch
+from mi203jax.core.piece_folder import PieceFolder
+from mi203jax.core.plan import plan, program
 from mi203jax.core.provenance import differences, provenance
-from mi203jax.core.results import Row, ranked, results, write_csv
-from mi203jax.core.run_directory import Record, RunDirectory, Status
-from mi203jax.core.task import PyTree, Task
-from mi203jax.core.tensorboard import Tensorboard
-from mi203jax.core.trials import group, label, varied_fields
+from mi203jax.core.results import Row, arm_rows, ranked, results, write_csv
+from mi203jax.core.run_directory import RunDirectory
+from mi203jax.core.search import Tried, save_study
+from mi203jax.core.sweep_figures import sweep_figures
+from mi203jax.core.trials import Sweep, label, varied_fields
 
 
-class Options(NamedTuple):
-    """How a run is kept and shown; nothing here changes its numbers."""
+class Engine(Protocol):
+    """Where pieces run."""
 
-    checkpoint_every: float = 60.0  # seconds
-    quiet: bool = False
-    tensorboard: bool = False
-    debug: bool = False  # let exceptions through, with their traceback
+    workers: int
+    """How many run at the same time."""
 
+    def run(self, session: "Session", pieces: Sequence[PieceFolder]) -> None:
+        """Runs them, in any order, and keeps the session's display going.
 
-class Plan(NamedTuple):
-    """Trials that share a program, ready to run."""
-
-    members: list[int]  # indices of the trials
-    group: Group
-    like: Carry  # shapes and dtypes
+        Raises:
+            UsageError: if a checkpoint is damaged.
+            Interrupted: after a signal, with everything saved.
+        """
 
 
-def plan(task: Task, trials: Sequence[RunConfig]) -> list[Plan]:
-    """Groups the trials and traces each program, so that mistakes show before anything is written.
+class Here:
+    """Pieces run in this process, one after the other."""
 
-    Raises:
-        UsageError: if a configuration cannot work.
-    """
-    plans = []
-    for members in group(trials):
-        configs = [trials[i] for i in members]
-        program = Group(task, configs, task.data(configs[0]))
-        plans.append(Plan(members, program, program.abstract()))
-    return plans
+    workers = 1
+
+    def run(self, session: "Session", pieces: Sequence[PieceFolder]) -> None:
+        """See `Engine`."""
+        for folder in pieces:
+            session.interruption.check(session.directory.path)
+            if session.is_stopped:
+                return
+            session.piece(folder).try_run(session.watch(), session.interruption)
+            session.ended(folder)
 
 
 def begin(
     name: str,
     experiment: Experiment,
-    trials: Sequence[RunConfig],
+    sweep: Sweep,
     out: str | None,
     options: Options,
     interruption: Interruption,
+    engine: Engine | None = None,
 ) -> list[Row]:
-    """Runs trials of an experiment in a new folder and gives the rows of the results, best first.
+    """Runs a sweep of an experiment in a new folder and gives the rows of the results, best first.
 
     Args:
         name: the experiment's name.
         experiment: the experiment.
-        trials: the configurations.
+        sweep: the trials that were asked for.
         out: the folder; None: one under `runs/`.
-        options: how the run is kept and shown.
+        options: how the run is kept, shown and laid out.
         interruption: asked now and then whether to stop.
+        engine: where it runs; None: here.
 
     Raises:
         UsageError: if a configuration or the folder cannot work; nothing was written.
         Interrupted: after Ctrl-C or SIGTERM, with everything saved.
     """
-    task = experiment.load_task()
-    plans = plan(task, trials)
+    engine = engine or Here()
+    task, trials = experiment.load_task(), sweep.trials()
+    planned = plan(task, trials, options, engine.workers)
     interruption.check()
-    directory = RunDirectory.create(out, name, trials, provenance([c.seed for c in trials]))
+    directory = RunDirectory.create(out, name, sweep, provenance([c.seed for c in trials]))
     try:
-        return Session(task, plans, directory, options, interruption).run()
+        session = Session(experiment, directory, options, interruption, engine)
+        folders = directory.add(trials, [p.members for p in planned])
+        session.programs = {f.path: p.group for f, p in zip(folders, planned, strict=True)}
+        return session.run()
     finally:
         directory.close()
 
 
 def resume(
-    directory: RunDirectory, experiment: Experiment, options: Options, interruption: Interruption
+    directory: RunDirectory,
+    experiment: Experiment,
+    options: Options,
+    interruption: Interruption,
+    engine: Engine | None = None,
 ) -> list[Row]:
     """Goes on with the run in a folder, running only what is missing or failed; closes the folder.
 
@@ -97,14 +105,13 @@ def resume(
         Interrupted: after Ctrl-C or SIGTERM, with everything saved.
     """
     try:
-        task = experiment.load_task()
-        session = Session(task, plan(task, directory.trials), directory, options, interruption)
-        for number in range(len(session.plans)):
-            session.checkpoints(number).verify()
+        session = Session(experiment, directory, options, interruption, engine or Here())
+        for folder in directory.pieces:
+            session.piece(folder).checkpoints.verify()
         interruption.check(directory.path)
-        begun, now = directory.provenance(), provenance([])
-        directory.save_provenance(begun | {"resumed": [*begun.get("resumed", []), now]})
-        for difference in differences(begun, now):
+        begun, again = directory.provenance(), provenance([])
+        directory.save_provenance(begun | {"resumed": [*begun.get("resumed", []), again]})
+        for difference in differences(begun, again):
             session.display.say(f"{difference}: equal to rounding, not bit for bit")
         return session.run()
     finally:
@@ -112,23 +119,25 @@ def resume(
 
 
 class Session:
-    """One run of one experiment in one folder."""
+    """One run of one experiment in one folder, by one process that starts pieces and shows them."""
 
     def __init__(
         self,
-        task: Task,
-        plans: list[Plan],
+        experiment: Experiment,
         directory: RunDirectory,
         options: Options,
         interruption: Interruption,
+        engine: Engine,
     ):
-        self.task = task
-        self.plans = plans
+        self.experiment = experiment
+        self.task = experiment.load_task()
         self.directory = directory
         self.options = options
         self.interruption = interruption
-        self.display = Display(options.quiet, task.objective)
-        self.tensorboard = Tensorboard(directory.path / "tensorboard") if options.tensorboard else None
+        self.engine = engine
+        self.display = Display(options.quiet, self.task.objective)
+        self.programs: dict[Any, Group] = {}  # of pieces that were planned and wait
+        self.is_stopped = False  # by --fail-fast
 
     def run(self) -> list[Row]:
         """Runs what is missing and gives the rows of the results, best first.
@@ -137,113 +146,117 @@ class Session:
             Interrupted: after Ctrl-C or SIGTERM, with everything saved.
         """
         self.display.say(f"run directory: {self.directory.path}")
-        for number, (members, _, _) in enumerate(self.plans):
-            self.interruption.check(self.directory.path)
-            if not all(self.directory.statuses[i].is_final for i in members):
-                self._try_group(number)
+        waiting = [f for f in self.directory.pieces if not f.is_final]
+        try:
+            while waiting and not self.is_stopped:
+                self.display.begin(self.directory.experiment, *self._steps())
+                self.engine.run(self, waiting)
+                waiting = self._next_round()
+        finally:
+            self.display.end()
         self.interruption.check(self.directory.path)
         return self._conclude()
 
-    def checkpoints(self, number: int) -> Checkpoints:
-        """The checkpoints of a group."""
-        path = self.directory.path
-        return Checkpoints(path / "checkpoints" / f"group-{number}", path / "config.json")
+    # ---- what an engine needs ----
 
-    # ---- a group of trials ----
+    def piece(self, folder: PieceFolder) -> Piece:
+        """A piece that can run in this process."""
+        configs = [self.directory.trials[i] for i in folder.members]
+        group = self.programs.pop(folder.path, None) or program(self.task, configs, self.options)
+        return Piece(folder, configs, group, self.task.objective, self.options, self.directory.path)
 
-    def _try_group(self, number: int) -> None:
-        """A group that fails does not stop the others."""
-        try:
-            self._run_group(number)
-        except (Interrupted, UsageError):
-            raise
-        except Exception as error:
-            if self.options.debug:
-                raise
-            reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-            running = self._running(self.plans[number].members)
-            for i in running:
-                self.directory.statuses[i] = Status("failed", self.directory.statuses[i].step, reason)
-            self.directory.save_statuses()
-            self.directory.log_error(f"trials {running}\n{traceback.format_exc()}")
-            self.display.say(f"{self._name(number)} failed: {reason}; see errors.txt")
+    def watch(self) -> Watch:
+        """What shows a piece that runs in this process."""
 
-    def _run_group(self, number: int) -> None:
-        members, program, like = self.plans[number]
-        config, checkpoints = program.config, self.checkpoints(number)
-        resume = checkpoints.restore(like)
-        done = resume[0] * config.steps_per_iteration if resume else 0
-        kept = self.directory.cut(members, done if resume else -1)
-        before = max((r["seconds"] for r in kept if r["trial"] in members), default=0.0)
-        self._begin(members, done if resume else -1)
-        self.display.begin(self._name(number), done, config.num_iterations * config.steps_per_iteration)
-        pace, clock, saved = _Pace(), time.monotonic(), time.monotonic()
-        try:
-            for progress in program.run(pace, resume):
-                training = jax.device_get(progress.training)  # waits for the chunk
-                pace.tick()
-                step = progress.iteration * config.steps_per_iteration
-                self.display.update(step, len(members), training)
-                if progress.evaluation is not None:
-                    self._record(members, progress, step, before + time.monotonic() - clock)
-                ends = progress.iteration == config.num_iterations or not self._running(members)
-                due = time.monotonic() - saved > self.options.checkpoint_every
-                if ends or due or self.interruption.signal is not None:
-                    checkpoints.save(progress.iteration, progress.carry)
-                    saved = time.monotonic()
-                if ends:
-                    break
-                self.interruption.check(self.directory.path)
-            self._end(members)
-        finally:
-            self.display.end()
+        def progress(folder: PieceFolder, training: Values) -> None:
+            self.show(training)
 
-    def _name(self, number: int) -> str:
-        trials, programs = len(self.plans[number].members), len(self.plans)
-        name = self.directory.experiment + (f": {trials} trials" if trials > 1 else "")
-        return name + (f" (program {number + 1} of {programs})" if programs > 1 else "")
+        def evaluation(folder: PieceFolder, step: int, values: Values) -> None:
+            pieces = len(self.directory.pieces)
+            where = f"{self.directory.pieces.index(folder) + 1}/{pieces} " if pieces > 1 else ""
+            self.display.record(where, step, values)
 
-    def _running(self, members: list[int]) -> list[int]:
-        return [i for i in members if self.directory.statuses[i].status == "running"]
+        return Watch(progress, evaluation, self._say_diverged)
 
-    def _begin(self, members: list[int], done: int) -> None:
-        """Marks as running what did not diverge up to the step where the group goes on."""
-        for i in members:
-            status = self.directory.statuses[i]
-            if status.status != "diverged" or status.step > done:
-                self.directory.statuses[i] = Status("running", max(0, done))
-        self.directory.save_statuses()
+    def show(self, training: Values | None = None) -> None:
+        """Shows how far all trials are, by their statuses."""
+        self.display.update(self._steps()[0], self._tally(), training or {})
 
-    def _end(self, members: list[int]) -> None:
-        for i in self._running(members):
-            config = self.directory.trials[i]
-            self.directory.statuses[i] = Status("done", config.num_iterations * config.steps_per_iteration)
-        self.directory.save_statuses()
+    def ended(self, folder: PieceFolder) -> None:
+        """A piece ended: what failed is told."""
+        lost = [s for s in folder.statuses if s.status in ("failed", "diverged")]
+        failed = [s for s in lost if s.status == "failed"]
+        if failed:
+            self.display.say(f"{self._names(folder)} failed: {failed[0].error}; see {folder.path}/errors.txt")
+        self.is_stopped |= self.options.fail_fast and bool(lost)
 
-    def _record(self, members: list[int], progress: Progress, step: int, seconds: float) -> None:
-        values, finite = jax.device_get((progress.evaluation, progress.finite))
-        running = self._running(members)
-        lines = {i: k for k, i in enumerate(members) if i in running}
-        records: list[Record] = [
-            {"trial": i, "step": step, "seconds": round(seconds, 3)}
-            | {n: float(v[k]) for n, v in values.items() if not (finite[n][k] and np.isnan(v[k]))}
-            for i, k in lines.items()
-        ]
-        self.directory.append(records)
-        if self.tensorboard:
-            self.tensorboard.write(records)
-        self.display.record(step, {n: v[list(lines.values())] for n, v in values.items()})
-        for i, k in lines.items():
-            bad = sorted(n for n, f in finite.items() if not f[k])
-            if bad:
-                self._diverge(i, step, bad)
+    def summary_of(self, folder: PieceFolder) -> str:
+        """What became of a piece, in a line."""
+        values = [s.objective for s in folder.statuses if s.objective is not None]
+        best = (max if self.task.best == "max" else min)(values, default=None)
+        reached = "" if best is None else f": {self.task.objective} {best:.4g}"
+        return f"{self._names(folder)} ended{reached}"
 
-    def _diverge(self, trial: int, step: int, metrics: list[str]) -> None:
-        error = f"{', '.join(metrics)} not finite by step {step:,}"
-        self.directory.statuses[trial] = Status("diverged", step, error)
-        self.directory.save_statuses()
-        name = label(self.directory.trials[trial], varied_fields(self.directory.trials))
-        self.display.say(f"trial {trial} {name} diverged: {error}; the others go on")
+    def _say_diverged(self, folder: PieceFolder, position: int) -> None:
+        error = folder.statuses[position].error
+        self.display.say(f"trial {self._name(folder.members[position])} diverged: {error}; the others go on")
+
+    def _name(self, index: int) -> str:
+        trials = self.directory.trials
+        return f"{index} {label(trials[index], varied_fields(trials))}".strip()
+
+    def _names(self, folder: PieceFolder) -> str:
+        first, *others = folder.members
+        return f"trial {self._name(first)}" + (f" and {len(others)} more" if others else "")
+
+    def _steps(self) -> tuple[int, int]:
+        """Steps that are done, and to be done, of all trials together."""
+        done = total = 0
+        for c, status in zip(self.directory.trials, self.directory.statuses, strict=True):
+            length = c.num_iterations * c.steps_per_iteration
+            total += length
+            done += length if status.is_final else status.step
+        return done, total
+
+    def _tally(self) -> str:
+        statuses = self.directory.statuses
+        if len(statuses) == 1:
+            return ""
+        counts = Counter(s.status for s in statuses)
+        parts = [f"{counts[s]} {s}" for s in ("done", "running", "failed", "diverged") if counts[s]]
+        values = [s.objective for s in statuses if s.objective is not None]
+        if values:
+            best = (max if self.task.best == "max" else min)(values)
+            parts.append(f"best {self.task.objective} {best:.4g}")
+        return f"{len(statuses)} trials: " + ", ".join(parts)
+
+    # ---- a search that learns ----
+
+    def _next_round(self) -> list[PieceFolder]:
+        """What Optuna proposes after what was tried, as pieces; none if that was all."""
+        sweep, directory = self.directory.sweep, self.directory
+        if sweep.search != "optuna" or self.is_stopped:
+            return []
+        tried = self._tried()
+        save_study(str(directory.path / "optuna.log"), sweep.space(), tried, self.task.best)
+        if len(tried) >= (sweep.draws or 0):
+            return []
+        trials = sweep.proposals(tried, self.task.best)
+        planned = plan(self.task, trials, self.options, self.engine.workers)
+        folders = directory.add(trials, [p.members for p in planned])
+        self.programs |= {f.path: p.group for f, p in zip(folders, planned, strict=True)}
+        return folders
+
+    def _tried(self) -> list[Tried]:
+        sweep, statuses = self.directory.sweep, self.directory.statuses
+        tried = []
+        for first in range(0, len(statuses), sweep.seeds):
+            ends = statuses[first : first + sweep.seeds]
+            values = [s.objective for s in ends if s.status == "done" and s.objective is not None]
+            c = self.directory.trials[first]
+            mean = float(np.mean(values)) if len(values) == sweep.seeds else None
+            tried.append(Tried({n: getattr(c, n) for n in sweep.space()}, mean))
+        return tried
 
     # ---- at the end ----
 
@@ -253,16 +266,14 @@ class Session:
         write_csv(run.path / "results.csv", rows)
         order = ranked(rows, self.task.objective, self.task.best)
         self.display.say("drawing the figures")
-        curves = learning_curves(run.trials, records, self.task.objective, run.experiment)
-        files = [save_figure(run.path / "figures" / "learning_curve", curves)]
-        if len(run.trials) > 1:
-            dots = comparison(run.trials, records, self.task.objective, run.experiment)
-            files.append(save_figure(run.path / "figures" / "comparison", dots))
+        drawn = sweep_figures(run.trials, records, self.task.objective, self.task.best, run.experiment)
+        files = [save_figure(run.path / "figures" / name, figure) for name, figure in drawn.items()]
         figures = self._figures_of(order[0])
         self.interruption.check(run.path)
         files += [save_figure(run.path / "figures" / name, figure) for name, figure in figures.items()]
         run.finish()
-        self.display.summary(order, self.task.objective, run.path, files)
+        of_arms = arm_rows(run.trials, rows, self.task.objective, self.task.best)
+        self.display.summary(order, of_arms, self.task.objective, run.path, files)
         return order
 
     def _figures_of(self, row: Row) -> dict[str, Any]:
@@ -270,32 +281,10 @@ class Session:
         if row["status"] != "done":
             return {}
         index = row["trial"]
-        number = next(n for n, p in enumerate(self.plans) if index in p.members)
-        members, program, like = self.plans[number]
-        restored = self.checkpoints(number).restore(like)
+        folder = next(f for f in self.directory.pieces if index in f.members)
+        piece = self.piece(folder)
+        restored = piece.checkpoints.restore(piece.like)
         if restored is None:
-            folder = self.checkpoints(number).folder
-            raise UsageError(f"{folder} has no checkpoint of trial {index}, which is finished.")
-        state: PyTree = trial(restored[1].state, members.index(index))
-        return self.task.figures(self.directory.trials[index], state, program.data)
-
-
-class _Pace:
-    """How many iterations until the next report: so many that it comes about twice a second."""
-
-    def __init__(self, seconds: float = 0.5):
-        self._seconds = seconds
-        self._length = 8
-        self._then = time.monotonic()
-
-    def __call__(self) -> int:
-        self._then = time.monotonic()
-        return self._length
-
-    def tick(self) -> None:
-        """The iterations asked for last are done."""
-        took = time.monotonic() - self._then
-        if took < self._seconds / 2:
-            self._length *= 2
-        elif took > self._seconds * 2:
-            self._length = max(1, self._length // 2)
+            raise UsageError(f"{folder.checkpoints} has no checkpoint of trial {index}, which is finished.")
+        state = trial(restored[1].state, folder.members.index(index))
+        return self.task.figures(self.directory.trials[index], state, piece.group.data)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mi203jax.core.errors import UsageError
-from mi203jax.core.run_directory import Record
+from mi203jax.core.extras import require_tensorboard
+from mi203jax.core.piece_folder import Record
 
 
 class Tensorboard:
@@ -27,16 +27,3 @@ class Tensorboard:
                 if "/" in name:
                     self._writers[trial].add_scalar(name, value, step)
             self._writers[trial].flush()
-
-
-def require_tensorboard() -> Any:
-    """The class that writes event files.
-
-    Raises:
-        UsageError: naming the extra, if its package is not installed.
-    """
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError:
-        raise UsageError("--tensorboard needs a package: pip install 'mi203jax[tensorboard]'.") from None
-    return SummaryWriter

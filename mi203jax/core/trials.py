@@ -5,66 +5,115 @@ Does not import jax: see `mi203jax.core.config`.
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
-from mi203jax.core.config import MAX_INT, RunConfig, field_of, format_value, parse_value, static_part
+from mi203jax.core.config import MAX_INT, RunConfig, format_value, static_part
 from mi203jax.core.errors import UsageError
+from mi203jax.core.space import Axis, Distribution, parse_axis
+
+SearchMethod = Literal["random", "sobol", "optuna"]
 
 
-def expand(base: RunConfig, assignments: Sequence[str], seeds: int = 1) -> list[RunConfig]:
-    """Every combination of the values given for each field, and every seed for each of them.
+class Sweep(NamedTuple):
+    """What was asked for: the values of each field, and how many draws and seeds.
 
-    Args:
+    Attributes:
         base: the configuration whose other fields stay.
-        assignments: `"field=value"` or `"field=value,value,..."`, as typed.
-        seeds: how many seeds each combination gets, from the configuration's own seed upwards. Seed
-            k is the same in each combination, so that arms of a sweep are paired.
-
-    Returns:
-        The trials, the last field varying fastest, and seeds faster still.
-
-    Raises:
-        UsageError: for an unknown field, a value that a field does not take, or one given twice.
+        assignments: `"field=values"`, as typed: see `mi203jax.core.space`.
+        seeds: how many seeds each combination gets, from the configuration's own seed upwards. Seed k is
+            the same in each combination, so that arms of a sweep are paired.
+        draws: how often the fields that are drawn are drawn; None if none is.
+        search: how.
+        at_once: how many draws Optuna is asked for before it learns what came of them.
     """
-    if seeds < 1:
-        raise UsageError(f"--seeds={seeds}: expected a whole number in [1, inf).")
-    axes = dict(_parse_axis(type(base), a, assignments) for a in assignments)
-    trials = []
-    for values in itertools.product(*axes.values()):
-        arm = dataclasses.replace(base, **dict(zip(axes, values, strict=True)))
-        if seeds > 1 and len(axes.get("seed", [0])) > 1:
-            raise UsageError(f"--seeds={seeds} contradicts seed={','.join(map(str, axes['seed']))}.")
-        if arm.seed + seeds - 1 > MAX_INT:
-            raise UsageError(f"--seeds={seeds}: seeds from {arm.seed} upwards pass {MAX_INT}.")
-        trials += [dataclasses.replace(arm, seed=arm.seed + i) for i in range(seeds)]
-    return trials
 
+    base: RunConfig
+    assignments: tuple[str, ...] = ()
+    seeds: int = 1
+    draws: int | None = None
+    search: SearchMethod = "random"
+    at_once: int = 8
 
-def _parse_axis(cls: type, assignment: str, everything: Sequence[str]) -> tuple[str, list[Any]]:
-    name, equals, text = assignment.partition("=")
-    if not equals:
-        field_of(cls, name)
-        raise UsageError(f"{name!r} has no value: expected {name}=VALUE.")
-    if sum(a.partition("=")[0] == name for a in everything) > 1:
-        raise UsageError(f"{name!r} is given twice: put its values in one list, {name}=VALUE,VALUE.")
-    values = [parse_value(cls, name, t) for t in _split(text)]
-    for value in values:
-        if values.count(value) > 1:
-            raise UsageError(f"{name}={format_value(value)} is given twice.")
-    return name, values
+    def trials(self) -> list[RunConfig]:
+        """The configurations: every combination of the listed values with every draw and every seed.
 
+        The last field varies fastest, draws faster, seeds faster still. Of a search by Optuna, the first.
 
-def _split(text: str) -> list[str]:
-    """Splits at the commas that stand outside parentheses."""
-    parts, depth = [""], 0
-    for character in text:
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return parts
+        Raises:
+            UsageError: for an unknown field, a value that a field does not take, or a contradiction.
+        """
+        space = self.space()
+        if not space:
+            return self.configurations([{}])
+        from mi203jax.core.search import draw  # numpy and scipy take their time
+
+        if self.search == "optuna":
+            return self.proposals([], "max")
+        return self.configurations(draw(space, self.draws or 0, self.search, self.base.seed))
+
+    def num_trials(self) -> int:
+        """How many trials there are in the end.
+
+        Raises:
+            UsageError: as `trials`.
+        """
+        listed = [len(a) for a in self._axes().values() if not isinstance(a, Distribution)]
+        return math.prod(listed) * (self.draws or 1) * self.seeds
+
+    def proposals(self, tried: Sequence[Any], best: Literal["max", "min"]) -> list[RunConfig]:
+        """What Optuna tries after what was tried (`mi203jax.core.search.Tried`), with every seed."""
+        from mi203jax.core.search import propose
+
+        count = min(self.at_once, (self.draws or 0) - len(tried))
+        return self.configurations(propose(self.space(), count, self.base.seed, tried, best))
+
+    def configurations(self, draws: Sequence[Mapping[str, Any]]) -> list[RunConfig]:
+        """Every combination of the listed values with each of these draws and every seed."""
+        listed = {n: a for n, a in self._axes().items() if not isinstance(a, Distribution)}
+        trials = []
+        for values in itertools.product(*listed.values()):
+            for drawn in draws:
+                arm = dataclasses.replace(self.base, **dict(zip(listed, values, strict=True)), **drawn)
+                if arm.seed + self.seeds - 1 > MAX_INT:
+                    raise UsageError(f"--seeds={self.seeds}: seeds from {arm.seed} upwards pass {MAX_INT}.")
+                trials += [dataclasses.replace(arm, seed=arm.seed + i) for i in range(self.seeds)]
+        return trials
+
+    def space(self) -> dict[str, Distribution]:
+        """The fields that are drawn."""
+        return {n: a for n, a in self._axes().items() if isinstance(a, Distribution)}
+
+    def _axes(self) -> dict[str, Axis]:
+        parsed = [parse_axis(type(self.base), a) for a in self.assignments]
+        axes = dict(parsed)
+        for name in axes:
+            if [n for n, _ in parsed].count(name) > 1:
+                raise UsageError(f"{name!r} is given twice: put its values in one list, {name}=VALUE,VALUE.")
+        self._check(
+            [n for n, a in axes.items() if isinstance(a, Distribution)],
+            [n for n, a in axes.items() if not isinstance(a, Distribution) and len(a) > 1],
+        )
+        return axes
+
+    def _check(self, drawn: list[str], listed: list[str]) -> None:
+        for flag, number in (("seeds", self.seeds), ("trials", self.draws), ("at-once", self.at_once)):
+            if number is not None and number < 1:
+                raise UsageError(f"--{flag}={number}: expected a whole number in [1, inf).")
+        if self.seeds > 1 and "seed" in drawn + listed:
+            raise UsageError(f"--seeds={self.seeds} contradicts several values of the field seed.")
+        if drawn and self.draws is None:
+            raise UsageError(f"{drawn[0]} is drawn: expected --trials=COUNT beside it.")
+        if not drawn and (self.draws is not None or self.search != "random"):
+            given = f"--search={self.search}" if self.draws is None else f"--trials={self.draws}"
+            raise UsageError(
+                f"{given}: nothing is drawn. Expected a field=uniform(LOW,HIGH), loguniform or choice."
+            )
+        if self.search == "optuna" and listed:
+            raise UsageError(
+                f"--search=optuna draws each field that varies: expected {listed[0]}=choice(VALUE,VALUE)."
+            )
 
 
 def varied_fields(trials: Sequence[RunConfig]) -> list[str]:
@@ -80,7 +129,16 @@ def label(c: RunConfig, fields: Sequence[str]) -> str:
 
 def group(trials: Sequence[RunConfig]) -> list[list[int]]:
     """Indices of the trials that one compiled program can run, in the order of their first."""
-    groups: dict[tuple, list[int]] = {}
+    return _by(trials, static_part)
+
+
+def arms(trials: Sequence[RunConfig]) -> list[list[int]]:
+    """Indices of the trials that differ in their seed alone, in the order of their first."""
+    return _by(trials, lambda c: dataclasses.replace(c, seed=0))
+
+
+def _by(trials: Sequence[RunConfig], key: Callable[[RunConfig], Hashable]) -> list[list[int]]:
+    found: dict[Any, list[int]] = {}
     for i, c in enumerate(trials):
-        groups.setdefault(static_part(c), []).append(i)
-    return list(groups.values())
+        found.setdefault(key(c), []).append(i)
+    return list(found.values())

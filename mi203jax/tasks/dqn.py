@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from mi203jax.configs import DQN
+from mi203jax.core.parallel import split_batch
 from mi203jax.core.task import Mean, Metrics, Task
 from mi203jax.rl import replay_add, replay_init, replay_sample, td_error, td_target
 from mi203jax.tasks.q_learning import (
@@ -98,6 +99,7 @@ def learn(c: DQN, learner: Learner, replay: Transition, t: jax.Array, key: jax.A
 
     def descend(carry, batch):
         params, opt_state = carry
+        batch = split_batch(batch)
         value, gradient = jax.value_and_grad(lambda p: loss(c, p, learner.target, batch))(params)
         updates, opt_state = opt.update(gradient, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state), value

@@ -8,6 +8,7 @@ import optax
 
 from mi203jax.configs import PQN
 from mi203jax.configs.pqn import check_num_steps
+from mi203jax.core.parallel import split_batch
 from mi203jax.core.task import Mean, Metrics, Task
 from mi203jax.rl import lambda_returns, td_error
 from mi203jax.tasks.q_learning import (
@@ -67,7 +68,7 @@ def step(c: PQN, state: State, data: None, t: jax.Array) -> tuple[State, Metrics
 
     def descend(carry, index):
         params, opt_state = carry
-        batch = jax.tree.map(lambda x: x[index], phase)
+        batch = split_batch(jax.tree.map(lambda x: x[index], phase))
         value, gradient = jax.value_and_grad(lambda p: loss(c, p, batch))(params)
         updates, opt_state = opt.update(gradient, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state), value

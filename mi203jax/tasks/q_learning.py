@@ -8,6 +8,7 @@ import optax
 
 from mi203jax.configs import QLearning
 from mi203jax.core.errors import UsageError
+from mi203jax.core.parallel import split_batch
 from mi203jax.core.task import Figure, Mean, Metrics
 from mi203jax.models import QNetwork
 from mi203jax.rl import Environment, epsilon_greedy, linear_decay, make, play_episodes
@@ -100,6 +101,7 @@ class Played(NamedTuple):
 def play_step(c: QLearning, params: PyTree, player: Player, eps, key: jax.Array) -> tuple[Player, Played]:
     """One ε-greedy step of every environment."""
     action_key, world_key = jax.random.split(key)
+    player = split_batch(player)
     q = q_values(c, params, player.obs)
     action = epsilon_greedy(action_key, q, eps)
     env, step = environment(c).step(world_key, player.env, action)

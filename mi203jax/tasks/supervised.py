@@ -16,6 +16,7 @@ import optax
 
 from mi203jax import optim, schedules
 from mi203jax.configs import Supervised
+from mi203jax.core.parallel import split_batch
 from mi203jax.core.task import Figure, Mean, Metrics, PyTree, Task, no_figures
 from mi203jax.data.feed import Arrays, Data, Streamed, order_key
 from mi203jax.data.splits import supervised_data
@@ -157,7 +158,7 @@ def step(problem: Problem, c: Supervised, state: State, data: Data, t: jax.Array
     """One step of the optimiser on one batch."""
     prepare_key, dropout_key = jax.random.split(jax.random.fold_in(state.keys.run, t))
     assert data.train is not None
-    raw = data.train.batch(state.keys.order, t, c.batch_size)
+    raw = split_batch(data.train.batch(state.keys.order, t, c.batch_size))
     batch = problem.prepare(c, raw, state.statistics, prepare_key)
     network = problem.network(c, data)
 
@@ -220,7 +221,7 @@ def evaluate(problem: Problem, c: Supervised, state: State, data: Data) -> Metri
     """Loss and measures over all examples of the evaluation's split."""
 
     def judge(chunk: Arrays) -> dict[str, jax.Array]:
-        batch = problem.prepare(c, chunk, state.statistics, None)
+        batch = problem.prepare(c, split_batch(chunk), state.statistics, None)
         scores = predict(problem, c, state, data, batch["x"])
         return {"loss": problem.loss(c, scores, batch), **problem.measure(c, scores, batch)}
 

@@ -7,25 +7,33 @@ import sys
 import pytest
 
 from mi203jax.core.errors import UsageError
-from mi203jax.core.run_directory import RunDirectory, Status
-from mi203jax.core.trials import expand
+from mi203jax.core.piece_folder import Status
+from mi203jax.core.run_directory import RunDirectory
+from mi203jax.core.trials import Sweep, group
 from tests.core.toy import Toy
 
+ONE = Sweep(Toy())
 
-def create(path=None, trials=None):
-    return RunDirectory.create(path and str(path), "toy", trials or [Toy()], {"packages": {}})
+
+def create(path=None, sweep=ONE):
+    run = RunDirectory.create(path and str(path), "toy", sweep, {"packages": {}})
+    for piece in run.add(sweep.trials(), group(sweep.trials())):
+        piece.save_statuses()
+    return run
 
 
 def reopen(path):
-    return RunDirectory.open(str(path), lambda name: Toy)
+    return RunDirectory.open(str(path), lambda name: Toy())
 
 
 class TestCreate:
     def test_the_folder_tells_the_whole_configuration(self, tmp_path):
-        trials = expand(Toy(), ["learning_rate=0.1,0.3", "dimension=2,3"], seeds=2)
-        create(tmp_path / "a" / "b", trials).close()
+        sweep = Sweep(Toy(), ("learning_rate=0.1,0.3", "dimension=2,3"), seeds=2)
+        create(tmp_path / "a" / "b", sweep).close()
         run = reopen(tmp_path / "a" / "b")
-        assert run.trials == trials
+        assert run.trials == sweep.trials()
+        assert run.sweep == sweep
+        assert [piece.members for piece in run.pieces] == [[0, 1, 4, 5], [2, 3, 6, 7]]
         assert run.experiment == "toy"
         assert run.statuses == [Status()] * 8
 
@@ -46,8 +54,7 @@ class TestCreate:
             create(tmp_path)
 
     def test_takes_a_folder_whose_run_died_before_it_began(self, tmp_path):
-        create(tmp_path).close()
-        (tmp_path / "config.json").unlink()
+        RunDirectory.create(str(tmp_path), "toy", Sweep(Toy()), {"packages": {}}).close()
         create(tmp_path).close()
         assert reopen(tmp_path).trials == [Toy()]
 
@@ -79,18 +86,21 @@ class TestOpen:
             ("config.json", "[]", "config.json is damaged"),
             ("config.json", "{}", "config.json is damaged"),
             ("config.json", b"\xff\xfe", "config.json is damaged"),
-            ("status.json", '{"finished": false, "trials": [{"status": "dne"}]}', "status.json is damaged"),
-            ("status.json", '{"finished": false, "trials": [{"step": "x"}]}', "status.json is damaged"),
-            ("status.json", '{"finished": false, "trials": []}', "status.json is damaged"),
+            ("pieces/0/status.json", '[{"status": "dne"}]', "status.json is damaged"),
+            ("pieces/0/status.json", '[{"step": "x"}]', "status.json is damaged"),
+            ("pieces/0/status.json", "[]", "status.json is damaged"),
             ("provenance.json", '{"packages": []}', "provenance.json is damaged"),
             ("provenance.json", '{"packages": {}, "resumed": 1}', "provenance.json is damaged"),
-            ("metrics.jsonl", b'{"trial": 0, "step": 1, "seconds": 1, "x": "\xff"}\n', "line 1 is damaged"),
-            ("metrics.jsonl", '{"trial": [0], "step": 1, "seconds": 1}\n', "line 1 is damaged"),
-            ("metrics.jsonl", '{"trial": 0, "step": "1", "seconds": 1}\n', "line 1 is damaged"),
-            ("metrics.jsonl", '{"trial": 7, "step": 1, "seconds": 1}\n', "line 1 is damaged"),
-            ("status.json", "[]", "status.json is damaged"),
-            ("status.json", '[{"wrong": 1}]', "status.json is damaged"),
-            ("status.json", "", "status.json is damaged"),
+            (
+                "pieces/0/metrics.jsonl",
+                b'{"trial": 0, "step": 1, "seconds": 1, "x": "\xff"}\n',
+                "line 1 is damaged",
+            ),
+            ("pieces/0/metrics.jsonl", '{"trial": [0], "step": 1, "seconds": 1}\n', "line 1 is damaged"),
+            ("pieces/0/metrics.jsonl", '{"trial": 0, "step": "1", "seconds": 1}\n', "line 1 is damaged"),
+            ("pieces/0/metrics.jsonl", '{"trial": 7, "step": 1, "seconds": 1}\n', "line 1 is damaged"),
+            ("pieces/0/status.json", '[{"wrong": 1}]', "status.json is damaged"),
+            ("pieces/0/status.json", "", "status.json is damaged"),
         ],
     )
     def test_damaged(self, tmp_path, file, text, message):
@@ -107,7 +117,10 @@ class TestOpen:
             ({"trials": [{"learning_rate": -1.0}]}, "learning_rate=-1.0"),
             ({"trials": [{"lr": 1.0}]}, "Unknown field 'lr'"),
             ({"trials": [{"learning_rate": {}}]}, "learning_rate={}"),
-            ({"trials": []}, "no trial"),
+            ({"trials": []}, "the pieces are not those of the trials"),
+            ({"pieces": [[0, 0]]}, "the pieces are not those of the trials"),
+            ({"pieces": [["0"]]}, "config.json"),
+            ({"sweep": {"draw": 3}}, "config.json is damaged"),
         ],
     )
     def test_of_another_version(self, tmp_path, change, message):
@@ -120,10 +133,10 @@ class TestOpen:
 
 class TestLock:
     def test_a_second_process_is_refused(self, tmp_path):
-        run = create(tmp_path, [Toy(), Toy(seed=1)])
+        run = create(tmp_path, Sweep(Toy(), seeds=2))
         code = (
             "import sys; from mi203jax.core.run_directory import RunDirectory; "
-            "from tests.core.toy import Toy; RunDirectory.open(sys.argv[1], lambda n: Toy)"
+            "from tests.core.toy import Toy; RunDirectory.open(sys.argv[1], lambda n: Toy())"
         )
         command = [sys.executable, "-c", code, str(tmp_path)]
         refused = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -132,62 +145,28 @@ class TestLock:
         assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-class TestRecords:
-    @pytest.fixture
-    def records(self):
-        steps = ((s, i) for s in (0, 10, 20) for i in (0, 1))
-        return [{"trial": i, "step": s, "seconds": 0.1, "eval/loss": 0.5 * s + i} for s, i in steps]
-
-    def test_come_back(self, tmp_path, records):
-        run = create(tmp_path, [Toy(), Toy(seed=1)])
-        run.append(records[:4])
-        run.append(records[4:])
-        assert run.records() == records
-
-    def test_not_finite_is_null(self, tmp_path):
-        run = create(tmp_path, [Toy(), Toy(seed=1)])
-        run.append([{"trial": 0, "step": 0, "seconds": 0.0, "eval/loss": float("nan"), "x": float("inf")}])
-        assert run.records() == [{"trial": 0, "step": 0, "seconds": 0.0, "eval/loss": None, "x": None}]
-
-    def test_a_torn_last_line_is_left_out(self, tmp_path, records):
-        run = create(tmp_path, [Toy(), Toy(seed=1)])
-        run.append(records)
-        path = tmp_path / "metrics.jsonl"
-        path.write_text(path.read_text()[:-9])
-        assert run.records() == records[:-1]
-
-    def test_another_damaged_line_is_named(self, tmp_path, records):
-        run = create(tmp_path, [Toy(), Toy(seed=1)])
-        run.append(records)
-        path = tmp_path / "metrics.jsonl"
-        path.write_text(path.read_text().replace('"step": 10', '"stp": 10', 1))
-        with pytest.raises(UsageError, match="metrics.jsonl: line 3 is damaged"):
-            run.records()
-
-    def test_cut_drops_what_comes_after(self, tmp_path, records):
-        run = create(tmp_path, [Toy(), Toy(seed=1)])
-        run.append(records)
-        kept = run.cut([1], 10)
-        assert kept == run.records() == [r for r in records if r["trial"] == 0 or r["step"] <= 10]
-
-
-def test_statuses_come_back(tmp_path):
-    run = create(tmp_path, [Toy(), Toy(seed=1), Toy(seed=2)])
-    run.statuses = [Status("done", 40), Status("diverged", 10, "loss not finite"), Status("failed", 0, "no")]
-    run.save_statuses()
+def test_trials_may_be_added(tmp_path):
+    """As a search that learns adds them."""
+    run = create(tmp_path, Sweep(Toy(), ("learning_rate=0.1,0.2",)))
+    (piece,) = run.add([Toy(learning_rate=0.3, noise=1.0)], [[0]])
+    piece.save_statuses()
     run.close()
-    run = reopen(tmp_path)
-    assert run.statuses == [
-        Status("done", 40),
-        Status("diverged", 10, "loss not finite"),
-        Status("failed", 0, "no"),
-    ]
-    assert [s.is_final for s in run.statuses] == [True, True, False]
+    again = reopen(tmp_path)
+    assert [(c.learning_rate, c.noise) for c in again.trials] == [(0.1, 0.0), (0.2, 0.0), (0.3, 1.0)]
+    assert [piece.members for piece in again.pieces] == [[0, 1], [2]]
+
+
+def test_is_finished_when_no_trial_is_left(tmp_path):
+    run = create(tmp_path, Sweep(Toy(), ("dimension=1,2",)))
+    for piece, status in zip(run.pieces, (Status("done", 40), Status("failed", 0, "no")), strict=True):
+        piece.statuses = [status]
+        piece.save_statuses()
     run.finish()
-    assert not run.is_finished
     run.close()
     run = reopen(tmp_path)
-    run.statuses[2] = Status("done", 40)
+    assert run.statuses == [Status("done", 40), Status("failed", 0, "no")]
+    run.pieces[1].statuses = [Status("diverged", 10, "loss not finite")]
+    run.pieces[1].save_statuses()
     run.finish()
     run.close()
     with pytest.raises(UsageError, match="is finished"):

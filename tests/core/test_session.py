@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 
 import jax
@@ -13,31 +14,37 @@ from PIL import Image
 from mi203jax.core import session
 from mi203jax.core.checkpoint import Checkpoints
 from mi203jax.core.errors import UsageError
-from mi203jax.core.interruption import Interruption
+from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.loop import Group
+from mi203jax.core.piece import Options
 from mi203jax.core.run_directory import RunDirectory
-from mi203jax.core.trials import expand
+from mi203jax.core.trials import Sweep
 from tests.core.toy import EXPERIMENT, Toy, exact_loss, task
 
-QUIET = session.Options(quiet=True)
+QUIET = Options(quiet=True)
 
 
 def begin(path, *assignments, seeds=1, experiment=EXPERIMENT, options=QUIET):
-    trials = expand(Toy(), assignments, seeds)
+    sweep = Sweep(Toy(), assignments, seeds)
     with Interruption() as interruption:
-        return session.begin("toy", experiment, trials, str(path), options, interruption)
+        return session.begin("toy", experiment, sweep, str(path), options, interruption)
 
 
 def resume(path, experiment=EXPERIMENT, options=QUIET):
     with Interruption() as interruption:
-        directory = RunDirectory.open(str(path), lambda name: Toy)
+        directory = RunDirectory.open(str(path), lambda name: Toy())
         return session.resume(directory, experiment, options, interruption)
 
 
 def metrics(path):
-    """The lines of metrics.jsonl without the wall time."""
-    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    """The lines of each metrics.jsonl without the wall time."""
+    files = sorted(path.glob("pieces/*/metrics.jsonl"))
+    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+def statuses(path):
+    return [row for file in sorted(path.glob("pieces/*/status.json")) for row in json.loads(file.read_text())]
 
 
 def interrupting(at, number=signal.SIGTERM):
@@ -142,8 +149,9 @@ class TestResume:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_after_a_signal_to_the_same_bits(self, tmp_path, number):
         arguments = ("noise=1.0", "learning_rate=0.1,0.2")
+        trials = Sweep(Toy(), arguments, 2).trials()
         experiment = interrupting(20, number)
-        with pytest.raises(session.Interrupted) as interrupted:
+        with pytest.raises(Interrupted) as interrupted:
             begin(tmp_path / "a", *arguments, seeds=2, experiment=experiment)
         assert interrupted.value.exit_code == 128 + number
         assert interrupted.value.folder == tmp_path / "a"
@@ -151,15 +159,14 @@ class TestResume:
         resume(tmp_path / "a", experiment)
         begin(tmp_path / "b", *arguments, seeds=2, experiment=experiment)
         assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
-        self.same_checkpoint(tmp_path, experiment.load_task())
+        self.same_checkpoint(tmp_path, experiment.load_task(), trials)
 
     @staticmethod
-    def same_checkpoint(tmp_path, task):
+    def same_checkpoint(tmp_path, task, trials):
         carries = []
         for name in "ab":
-            group = Group(task, [Toy()] * 4, None)
-            folder = tmp_path / name
-            checkpoints = Checkpoints(folder / "checkpoints" / "group-0", folder / "config.json")
+            group = Group(task, trials, None)
+            checkpoints = Checkpoints(tmp_path / name / "pieces" / "0" / "checkpoints", trials)
             carries.append(checkpoints.restore(group.abstract()))
         (step_a, a), (step_b, b) = carries
         assert step_a == step_b == 40
@@ -171,19 +178,18 @@ class TestResume:
     def test_records_after_the_checkpoint_are_cut_and_made_again(self, tmp_path):
         """Killed long after its last checkpoint: here, its metrics hold what the checkpoint does not."""
         begin(tmp_path / "b", "noise=1.0")
-        with pytest.raises(session.Interrupted):
+        with pytest.raises(Interrupted):
             begin(tmp_path / "a", "noise=1.0", experiment=interrupting(20))
-        with open(tmp_path / "a" / "metrics.jsonl", "a") as file:
+        with open(tmp_path / "a" / "pieces" / "0" / "metrics.jsonl", "a") as file:
             file.write('{"trial": 0, "step": 30, "seconds": 1.0, "eval/loss": 99.0}\n{"trial": 0, "st')
         resume(tmp_path / "a", interrupting(10**9))
         assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
 
     def test_without_a_checkpoint_it_begins_anew(self, tmp_path):
         begin(tmp_path / "b", "noise=1.0")
-        with pytest.raises(session.Interrupted):
+        with pytest.raises(Interrupted):
             begin(tmp_path / "a", "noise=1.0", experiment=interrupting(20))
-        for file in sorted((tmp_path / "a" / "checkpoints").rglob("*"), reverse=True):
-            file.rmdir() if file.is_dir() else file.unlink()
+        shutil.rmtree(tmp_path / "a" / "pieces" / "0" / "checkpoints")
         resume(tmp_path / "a", interrupting(10**9))
         assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
 
@@ -196,8 +202,9 @@ class TestResume:
         """What was trained is not trained again."""
         begin(tmp_path)
         lines = metrics(tmp_path)
-        status = (tmp_path / "status.json").read_text()
-        (tmp_path / "status.json").write_text(status.replace("true", "false"))
+        provenance = json.loads((tmp_path / "provenance.json").read_text())
+        del provenance["finished"]
+        (tmp_path / "provenance.json").write_text(json.dumps(provenance))
         assert resume(tmp_path)[0]["status"] == "done"
         assert metrics(tmp_path) == lines
 
@@ -211,41 +218,48 @@ class TestResume:
         ids=["cut", "one bit", "gone"],
     )
     def test_a_damaged_checkpoint_is_named(self, tmp_path, damage, message):
-        with pytest.raises(session.Interrupted):
+        with pytest.raises(Interrupted):
             begin(tmp_path, experiment=interrupting(20))
-        before = {f: f.read_bytes() for f in tmp_path.iterdir() if f.is_file()}
+        before = {f: f.read_bytes() for f in tmp_path.rglob("*.json*")}
         damage(
             max(
-                (f for f in (tmp_path / "checkpoints").rglob("*") if f.is_file()),
+                (f for f in tmp_path.glob("pieces/0/checkpoints/**/*") if f.is_file()),
                 key=lambda f: f.stat().st_size,
             )
         )
         with pytest.raises(
-            UsageError, match=rf"checkpoints/group-0/20 is damaged: .*{message}.*Start the run anew"
+            UsageError, match=rf"pieces/0/checkpoints/20 is damaged: .*{message}.*Start the run anew"
         ):
             resume(tmp_path, interrupting(10**9))
-        assert before == {f: f.read_bytes() for f in tmp_path.iterdir() if f.is_file()}
+        assert before == {f: f.read_bytes() for f in tmp_path.rglob("*.json*")}
 
     def test_a_checkpoint_of_another_configuration_is_refused(self, tmp_path):
-        with pytest.raises(session.Interrupted):
+        with pytest.raises(Interrupted):
             begin(tmp_path, experiment=interrupting(20))
         config = (tmp_path / "config.json").read_text()
         (tmp_path / "config.json").write_text(config.replace('"total_steps": 40', '"total_steps": 80'))
-        with pytest.raises(UsageError, match=r"config.json is not the one that it was made with"):
+        with pytest.raises(UsageError, match="in config.json are not those that it was made with"):
             resume(tmp_path, interrupting(10**9))
 
     def test_stopped_in_the_last_evaluation(self, tmp_path):
         """Everything is computed and saved, but nothing concluded."""
-        with pytest.raises(session.Interrupted):
+        with pytest.raises(Interrupted):
             begin(tmp_path / "a", experiment=interrupting(40))
         assert resume(tmp_path / "a", interrupting(10**9))[0]["status"] == "done"
 
     def test_killed_between_the_last_checkpoint_and_the_end(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(session.Session, "_end", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
-        with pytest.raises(session.Interrupted):
+        save = Checkpoints.save
+
+        def dies(self, iteration, carry):
+            save(self, iteration, carry)
+            if iteration == 40:
+                raise SystemExit
+
+        monkeypatch.setattr(Checkpoints, "save", dies)
+        with pytest.raises(SystemExit):
             begin(tmp_path / "a")
         monkeypatch.undo()
-        assert json.loads((tmp_path / "a" / "status.json").read_text())["trials"][0]["status"] == "running"
+        assert statuses(tmp_path / "a")[0]["status"] == "running"
         assert resume(tmp_path / "a")[0]["status"] == "done"
         begin(tmp_path / "b")
         assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
@@ -255,7 +269,7 @@ class TestResume:
             os.kill(os.getpid(), signal.SIGINT)
             return {}
 
-        with pytest.raises(session.Interrupted) as interrupted:
+        with pytest.raises(Interrupted) as interrupted:
             begin(tmp_path, experiment=EXPERIMENT._replace(task=task._replace(figures=figures)))
         assert interrupted.value.folder == tmp_path
         assert (tmp_path / "results.csv").exists()
@@ -265,23 +279,23 @@ class TestResume:
     def test_a_failed_group_leaves_its_traceback(self, tmp_path, monkeypatch):
         monkeypatch.setattr(Group, "run", lambda *args: 1 / 0)
         assert begin(tmp_path)[0]["status"] == "failed"
-        assert "ZeroDivisionError" in (tmp_path / "errors.txt").read_text()
+        assert "ZeroDivisionError" in (tmp_path / "pieces" / "0" / "errors.txt").read_text()
 
     def test_a_diverged_trial_stays_so(self, tmp_path):
-        with pytest.raises(session.Interrupted):
+        with pytest.raises(Interrupted):
             begin(tmp_path / "a", "learning_rate=0.1,1e30", experiment=interrupting(20))
         resume(tmp_path / "a", interrupting(10**9))
         begin(tmp_path / "b", "learning_rate=0.1,1e30")
         assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
-        assert (tmp_path / "a" / "status.json").read_text() == (tmp_path / "b" / "status.json").read_text()
+        assert statuses(tmp_path / "a") == statuses(tmp_path / "b")
 
     def test_says_so_when_jaxlib_changed(self, tmp_path, capsys):
-        with pytest.raises(session.Interrupted):
+        with pytest.raises(Interrupted):
             begin(tmp_path, experiment=interrupting(20))
         provenance = json.loads((tmp_path / "provenance.json").read_text())
         provenance["packages"]["jaxlib"] = "0.0.1"
         (tmp_path / "provenance.json").write_text(json.dumps(provenance))
-        resume(tmp_path, interrupting(10**9), session.Options())
+        resume(tmp_path, interrupting(10**9), Options())
         assert "begun with jaxlib 0.0.1, going on with" in capsys.readouterr().out
         assert len(json.loads((tmp_path / "provenance.json").read_text())["resumed"]) == 1
 
@@ -290,19 +304,19 @@ def test_checkpoints_by_the_clock(tmp_path, monkeypatch):
     saved = []
     save = Checkpoints.save
     monkeypatch.setattr(Checkpoints, "save", lambda self, *args: (saved.append(args[0]), save(self, *args)))
-    begin(tmp_path, options=session.Options(checkpoint_every=1e-9, quiet=True))
+    begin(tmp_path, options=Options(checkpoint_every=1e-9, quiet=True))
     assert {0, 10, 20, 30, 40} <= set(saved)
 
 
 def test_tensorboard_events(tmp_path):
-    begin(tmp_path, "learning_rate=0.1,0.2", options=session.Options(quiet=True, tensorboard=True))
+    begin(tmp_path, "learning_rate=0.1,0.2", options=Options(quiet=True, tensorboard=True))
     files = sorted(tmp_path.glob("tensorboard/trial-*/events*"))
     assert [f.parent.name for f in files] == ["trial-0", "trial-1"]
     assert all(b"eval/loss" in f.read_bytes() for f in files)
 
 
 def test_what_one_sees(tmp_path, capsys):
-    begin(tmp_path, "learning_rate=0.1,0.2", options=session.Options())
+    begin(tmp_path, "learning_rate=0.1,0.2", options=Options())
     out = capsys.readouterr().out
     assert f"run directory: {tmp_path}" in out
     assert "step          10   eval/loss 0.0" in out

@@ -1,56 +1,106 @@
-"""From what was typed to trials and groups."""
+"""From what was typed to trials, arms and groups."""
 
 import pytest
 
 from mi203jax.core.errors import UsageError
-from mi203jax.core.trials import expand, group, label, varied_fields
+from mi203jax.core.trials import Sweep, arms, group, label, varied_fields
 from tests.core.toy import Toy
 
 
+def trials(*assignments, **options):
+    return Sweep(Toy(), assignments, **options).trials()
+
+
 def test_a_run_is_a_sweep_of_one():
-    assert expand(Toy(), []) == [Toy()]
-    assert expand(Toy(), ["learning_rate=0.5"]) == [Toy(learning_rate=0.5)]
+    assert trials() == [Toy()]
+    assert trials("learning_rate=0.5") == [Toy(learning_rate=0.5)]
 
 
 def test_every_combination_with_every_seed():
-    trials = expand(Toy(), ["learning_rate=0.1,0.2", "dimension=3,4"], seeds=2)
-    assert [(c.learning_rate, c.dimension, c.seed) for c in trials] == [
+    found = trials("learning_rate=0.1,0.2", "dimension=3,4", seeds=2)
+    assert [(c.learning_rate, c.dimension, c.seed) for c in found] == [
         (0.1, 3, 0), (0.1, 3, 1), (0.1, 4, 0), (0.1, 4, 1), (0.2, 3, 0), (0.2, 3, 1), (0.2, 4, 0), (0.2, 4, 1),
     ]  # fmt: skip
 
 
 def test_seeds_start_at_the_seed():
-    assert [c.seed for c in expand(Toy(), ["seed=5"], seeds=3)] == [5, 6, 7]
-    assert [c.seed for c in expand(Toy(), ["seed=5,9"])] == [5, 9]
+    assert [c.seed for c in trials("seed=5", seeds=3)] == [5, 6, 7]
+    assert [c.seed for c in trials("seed=5,9")] == [5, 9]
 
 
 def test_groups_share_their_static_part():
-    trials = expand(Toy(), ["dimension=3,4", "learning_rate=0.1,0.2"], seeds=2)
-    assert group(trials) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    found = trials("dimension=3,4", "learning_rate=0.1,0.2", seeds=2)
+    assert group(found) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_arms_differ_in_their_seed_alone():
+    found = trials("learning_rate=0.1,0.2", "dimension=3,4", seeds=2)
+    assert arms(found) == [[0, 1], [2, 3], [4, 5], [6, 7]]
 
 
 def test_labels_tell_trials_apart():
-    trials = expand(Toy(), ["learning_rate=0.1,0.2"], seeds=2)
-    fields = varied_fields(trials)
+    found = trials("learning_rate=0.1,0.2", seeds=2)
+    fields = varied_fields(found)
     assert fields == ["learning_rate", "seed"]
-    assert label(trials[3], fields) == "learning_rate=0.2 seed=1"
+    assert label(found[3], fields) == "learning_rate=0.2 seed=1"
+
+
+class TestDraws:
+    space = ("learning_rate=loguniform(1e-4,1)", "noise=uniform(0,2)")
+
+    @pytest.mark.parametrize("search", ["random", "sobol"])
+    def test_are_reproducible_and_within_their_bounds(self, search):
+        found = trials(*self.space, draws=20, search=search)
+        assert found == trials(*self.space, draws=20, search=search)
+        assert found[:7] == trials(*self.space, draws=7, search=search)
+        assert found != trials(*self.space, "seed=1", draws=20, search=search)
+        assert len({c.learning_rate for c in found}) == 20
+        assert all(1e-4 <= c.learning_rate <= 1 and 0 <= c.noise <= 2 for c in found)
+
+    def test_each_draw_with_every_seed(self):
+        found = trials(*self.space, draws=3, seeds=2)
+        assert [c.seed for c in found] == [0, 1] * 3
+        assert [found[i].noise == found[i + 1].noise for i in (0, 2, 4)] == [True] * 3
+
+    def test_arms_of_a_list_share_their_draws(self):
+        """So that they are compared on the same values."""
+        found = trials("dimension=1,2", *self.space, draws=3)
+        assert [(c.learning_rate, c.noise) for c in found[:3]] == [
+            (c.learning_rate, c.noise) for c in found[3:]
+        ]
+
+    def test_number_of_trials_is_known_before(self):
+        for options in ({"draws": 5, "seeds": 2}, {"draws": 5, "search": "sobol"}):
+            sweep = Sweep(Toy(), ("dimension=1,2", *self.space), **options)
+            assert sweep.num_trials() == len(sweep.trials())
 
 
 @pytest.mark.parametrize(
-    ("assignments", "seeds", "message"),
+    ("assignments", "options", "message"),
     [
-        (["lerning_rate=1"], 1, "Unknown field 'lerning_rate'. Did you mean 'learning_rate'?"),
-        (["learning_rate"], 1, "'learning_rate' has no value: expected learning_rate=VALUE."),
-        (["learning_rat"], 1, "Unknown field 'learning_rat'"),
-        (["learning_rate=0.1,"], 1, "learning_rate=: expected a finite number"),
-        (["learning_rate=0.1", "learning_rate=0.2"], 1, "'learning_rate' is given twice"),
-        (["learning_rate=0.1,0.1"], 1, "learning_rate=0.1 is given twice."),
-        ([], 0, "--seeds=0: expected"),
-        (["seed=1,2"], 2, "--seeds=2 contradicts seed=1,2."),
-        (["seed=2147483647"], 2, "--seeds=2: seeds from 2147483647 upwards pass 2147483647."),
+        (["lerning_rate=1"], {}, "Unknown field 'lerning_rate'. Did you mean 'learning_rate'?"),
+        (["learning_rate"], {}, "'learning_rate' has no value: expected learning_rate=VALUE."),
+        (["learning_rat"], {}, "Unknown field 'learning_rat'"),
+        (["learning_rate=0.1,"], {}, "learning_rate=: expected a finite number"),
+        (["learning_rate=0.1", "learning_rate=0.2"], {}, "'learning_rate' is given twice"),
+        (["learning_rate=0.1,0.1"], {}, "learning_rate=0.1 is given twice."),
+        ([], {"seeds": 0}, "--seeds=0: expected"),
+        (["seed=1,2"], {"seeds": 2}, "--seeds=2 contradicts several values of the field seed."),
+        (["seed=uniform(1,9)"], {"seeds": 2, "draws": 3}, "--seeds=2 contradicts several values"),
+        (["seed=2147483647"], {"seeds": 2}, "--seeds=2: seeds from 2147483647 upwards pass 2147483647."),
+        (["noise=uniform(0,1)"], {}, "noise is drawn: expected --trials=COUNT beside it."),
+        (["noise=uniform(0,1)"], {"draws": 0}, "--trials=0: expected a whole number in [1, inf)."),
+        (["noise=1"], {"draws": 3}, "--trials=3: nothing is drawn."),
+        (["noise=1"], {"search": "sobol"}, "--search=sobol: nothing is drawn."),
+        (
+            ["noise=uniform(0,1)", "dimension=1,2"],
+            {"draws": 3, "search": "optuna"},
+            "--search=optuna draws each field that varies: expected dimension=choice(VALUE,VALUE).",
+        ),
+        (["noise=uniform(0,1)"], {"draws": 3, "at_once": 0}, "--at-once=0: expected"),
     ],
 )
-def test_refusals(assignments, seeds, message):
+def test_refusals(assignments, options, message):
     with pytest.raises(UsageError) as error:
-        expand(Toy(), assignments, seeds)
+        trials(*assignments, **options)
     assert str(error.value).startswith(message)

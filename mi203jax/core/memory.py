@@ -1,0 +1,117 @@
+"""How much memory a group of trials needs, before it runs, and how much there is."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from jax.extend import core as jax_core
+
+SHARE = 0.8
+"""The part of the free memory that a group may take."""
+
+
+class Need(NamedTuple):
+    """What a group of trials takes, in bytes: of the machine, or of each GPU."""
+
+    trials: int  # that share the memory
+    in_turn: bool  # whether one of them at a time is worked on
+    shared: int  # data, whatever the number of trials
+    kept: int  # states of all trials
+    total: int
+
+    def at_most(self, limit: int) -> int:
+        """The largest number of trials that stay under the limit; at least 1."""
+        if self.in_turn:
+            room, each = limit - self.total + self.kept, self.kept / self.trials
+        else:
+            room, each = limit - self.shared, (self.total - self.shared) / self.trials
+        return max(1, int(room // max(1.0, each)))
+
+
+def available() -> int:
+    """Bytes that are free: on the first GPU, if there is one, else in this machine or container."""
+    device = jax.local_devices()[0]
+    statistics = device.memory_stats() if device.platform != "cpu" else None
+    if statistics and "bytes_limit" in statistics:
+        return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
+    free = [_meminfo(), *_cgroup()]
+    return min((f for f in free if f is not None), default=1 << 62)
+
+
+def _meminfo() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return None  # not Linux: whoever runs there cuts by hand
+
+
+def _cgroup() -> Iterable[int | None]:
+    """What the container still allows, by version 2 and 1 of Linux's control groups."""
+    root = Path("/sys/fs/cgroup")
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            yield int((root / limit).read_text()) - int((root / used).read_text())
+        except (OSError, ValueError):
+            yield None
+
+
+def size(tree: Any) -> int:
+    """Bytes of arrays, or of their shapes and dtypes."""
+    return sum(_bytes(x) for x in jax.tree.leaves(tree))
+
+
+def _bytes(x: Any) -> int:
+    # A key of jax.random is of two words.
+    itemsize = 8 if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x.dtype.itemsize
+    return math.prod(x.shape) * itemsize
+
+
+def peak(f: Any, *args: Any) -> int:
+    """Bytes alive at most while a function is computed, its arguments and results counted.
+
+    Walks through what the function is traced to, operation by operation, each value alive from where it is
+    computed to where it is last used. Compilers fuse operations, so that this is an upper bound in general;
+    what a library needs inside one operation (a convolution's patches, say) is not seen.
+    """
+    return _peak(jax.make_jaxpr(f)(*args).jaxpr)
+
+
+def _peak(jaxpr: Any) -> int:
+    last: dict[Any, int] = {}  # variable -> the operation that uses it last
+    for i, equation in enumerate(jaxpr.eqns):
+        last |= {v: i for v in equation.invars if isinstance(v, jax_core.Var)}
+    last |= {v: len(jaxpr.eqns) for v in jaxpr.outvars if isinstance(v, jax_core.Var)}
+    alive = {v: _bytes(v.aval) for v in (*jaxpr.constvars, *jaxpr.invars)}
+    now = most = sum(alive.values())
+    for i, equation in enumerate(jaxpr.eqns):
+        made = {v: _bytes(v.aval) for v in equation.outvars}
+        inside = max(map(_within, _inner(equation)), default=0)
+        if equation.primitive.name == "shard_map" and jax.default_backend() == "cpu":
+            inside *= equation.params["mesh"].size  # all devices in one memory
+        most = max(most, now + max(inside, sum(made.values())))
+        alive |= made
+        now += sum(made.values())
+        for v in {*(v for v in equation.invars if isinstance(v, jax_core.Var)), *made}:
+            if last.get(v, -1) <= i and v in alive:
+                now -= alive.pop(v)
+    return most
+
+
+def _within(jaxpr: Any) -> int:
+    """What a loop's or a function's body needs besides its arguments, which its caller holds."""
+    return max(0, _peak(jaxpr) - sum(_bytes(v.aval) for v in jaxpr.invars))
+
+
+def _inner(equation: Any) -> Iterable[Any]:
+    for value in equation.params.values():
+        for one in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(one, jax_core.ClosedJaxpr):
+                yield one.jaxpr
+            elif isinstance(one, jax_core.Jaxpr):
+                yield one

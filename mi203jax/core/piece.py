@@ -1,0 +1,198 @@
+"""A piece of a run: trials as one compiled program, with their records, checkpoints and statuses."""
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from mi203jax.core.checkpoint import Checkpoints
+from mi203jax.core.config import RunConfig
+from mi203jax.core.errors import UsageError
+from mi203jax.core.interruption import Interrupted, Interruption
+from mi203jax.core.loop import Group, Progress
+from mi203jax.core.parallel import Parallel
+from mi203jax.core.piece_folder import PieceFolder, Record, Status
+from mi203jax.core.tensorboard import Tensorboard
+
+Values = dict[str, np.ndarray]  # metric -> [trials]
+
+STATUS_EVERY = 2.0
+"""Seconds between two writes of how far a piece is."""
+
+
+class Options(NamedTuple):
+    """How a run is kept, shown and laid out; its numbers stay the same up to rounding."""
+
+    checkpoint_every: float = 60.0  # seconds
+    quiet: bool = False
+    tensorboard: bool = False
+    debug: bool = False  # let exceptions through, with their traceback
+    fail_fast: bool = False
+    parallel: Parallel = "auto"
+    devices: int = 1  # among which each batch is divided
+    max_memory: int | None = None  # bytes that a piece may take
+
+
+class Watch(NamedTuple):
+    """Who is told how a piece goes on."""
+
+    progress: Callable[[PieceFolder, Values], None] = lambda piece, training: None
+    evaluation: Callable[[PieceFolder, int, Values], None] = lambda piece, step, evaluation: None
+    diverged: Callable[[PieceFolder, int], None] = lambda piece, position: None
+
+
+class Piece:
+    """Trials that this process runs, in their folder."""
+
+    def __init__(
+        self,
+        folder: PieceFolder,
+        configs: Sequence[RunConfig],
+        group: Group,
+        objective: str,
+        options: Options,
+        run: Path,
+    ):
+        """
+        Args:
+            folder: what is kept.
+            configs: the trials' configurations.
+            group: their program.
+            objective: the metric that statuses tell.
+            options: how they run.
+            run: the folder of the whole run, which a message on an interruption names.
+        """  # noqa: D205, D212
+        self.folder = folder
+        self.config = configs[0]
+        self.group = group
+        self.like = group.abstract()
+        self.checkpoints = Checkpoints(folder.checkpoints, configs)
+        self._objective = objective
+        self._options = options
+        self._run = run
+        self._tensorboard = Tensorboard(run / "tensorboard") if options.tensorboard else None
+
+    def try_run(self, watch: Watch, interruption: Interruption) -> None:
+        """As `run`, but an error is kept as what became of the trials, so that other pieces can go on."""
+        try:
+            self.run(watch, interruption)
+        except (Interrupted, UsageError):
+            raise
+        except Exception as error:
+            if self._options.debug:
+                raise
+            fail(self.folder, f"{type(error).__name__}: {error}", traceback.format_exc())
+
+    def run(self, watch: Watch, interruption: Interruption) -> None:
+        """Runs what is missing.
+
+        Raises:
+            UsageError: if a checkpoint is damaged.
+            Interrupted: after a signal, with everything saved.
+        """
+        c, folder = self.config, self.folder
+        resume = self.checkpoints.restore(self.like)
+        done = resume[0] * c.steps_per_iteration if resume else -1
+        kept = folder.cut(done)
+        before = max((r["seconds"] for r in kept), default=0.0)
+        self._begin(done)
+        pace, begun, saved, told = _Pace(), time.monotonic(), time.monotonic(), time.monotonic()
+        for progress in self.group.run(pace, resume):
+            training = jax.device_get(progress.training)  # waits for the chunk
+            pace.tick()
+            now = time.monotonic()
+            if progress.evaluation is not None:
+                self._record(progress, before + now - begun, watch)
+            self._set({i: s._replace(step=self._step(progress)) for i, s in self._running().items()})
+            watch.progress(folder, training)
+            ends = progress.iteration == c.num_iterations or not self._running()
+            due = now - saved > self._options.checkpoint_every
+            if ends or due or interruption.signal is not None:
+                self.checkpoints.save(progress.iteration, self.group.own(progress.carry))
+                saved = time.monotonic()
+            if ends:
+                break
+            if now - told > STATUS_EVERY:
+                folder.save_statuses()
+                told = now
+            interruption.check(self._run)
+        self._set({i: s._replace(status="done") for i, s in self._running().items()})
+        folder.save_statuses()
+
+    def _step(self, progress: Progress) -> int:
+        return progress.iteration * self.config.steps_per_iteration
+
+    def _running(self) -> dict[int, Status]:
+        """Position within the piece -> status."""
+        return {i: s for i, s in enumerate(self.folder.statuses) if s.status == "running"}
+
+    def _set(self, new: dict[int, Status]) -> None:
+        for i, status in new.items():
+            self.folder.statuses[i] = status
+
+    def _begin(self, done: int) -> None:
+        """Marks as running what did not diverge up to the step where the piece goes on."""
+        again = Status("running", max(0, done))
+        for i, status in enumerate(self.folder.statuses):
+            if status.status != "diverged" or status.step > done:
+                self.folder.statuses[i] = again._replace(objective=status.objective)
+        self.folder.save_statuses()
+
+    def _record(self, progress: Progress, seconds: float, watch: Watch) -> None:
+        step, running = self._step(progress), list(self._running())
+        values, finite = jax.device_get((progress.evaluation, progress.finite))
+        records: list[Record] = [
+            {"trial": self.folder.members[i], "step": step, "seconds": round(seconds, 3)}
+            | {n: float(v[i]) for n, v in values.items() if not (finite[n][i] and np.isnan(v[i]))}
+            for i in running
+        ]
+        self.folder.append(records)
+        if self._tensorboard:
+            self._tensorboard.write(records)
+        watch.evaluation(self.folder, step, {n: v[running] for n, v in values.items()})
+        for i, record in zip(running, records, strict=True):
+            bad = sorted(n for n, f in finite.items() if not f[i])
+            status = self.folder.statuses[i]._replace(step=step)
+            if bad:
+                error = f"{', '.join(bad)} not finite by step {step:,}"
+                self.folder.statuses[i] = status._replace(status="diverged", error=error, objective=None)
+                watch.diverged(self.folder, i)
+            elif self._objective in record:
+                self.folder.statuses[i] = status._replace(objective=record[self._objective])
+        if len(self._running()) < len(running):
+            self.folder.save_statuses()
+
+
+def fail(folder: PieceFolder, error: str, details: str) -> None:
+    """Marks what had not ended as failed, with the first line of the error; `errors.txt` gets the details."""
+    reason = error.strip().splitlines()[0][:300]
+    for i, status in enumerate(folder.statuses):
+        if not status.is_final:
+            folder.statuses[i] = status._replace(status="failed", error=reason)
+    folder.save_statuses()
+    folder.log_error(f"trials {folder.members}\n{details}")
+
+
+class _Pace:
+    """How many iterations until the next report: so many that it comes about twice a second."""
+
+    def __init__(self, seconds: float = 0.5):
+        self._seconds = seconds
+        self._length = 8
+        self._then = time.monotonic()
+
+    def __call__(self) -> int:
+        self._then = time.monotonic()
+        return self._length
+
+    def tick(self) -> None:
+        """The iterations asked for last are done."""
+        took = time.monotonic() - self._then
+        if took < self._seconds / 2:
+            self._length *= 2
+        elif took > self._seconds * 2:
+            self._length = max(1, self._length // 2)

@@ -1,0 +1,66 @@
+"""From trials to pieces: what one program can run, cut where it would not fit into memory."""
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mi203jax.core.config import RunConfig
+from mi203jax.core.loop import Group
+from mi203jax.core.memory import SHARE, available
+from mi203jax.core.parallel import choose_layout
+from mi203jax.core.piece import Options
+from mi203jax.core.task import Task
+from mi203jax.core.trials import group
+
+
+class Planned(NamedTuple):
+    """A piece to be."""
+
+    members: list[int]  # numbers of the trials
+    group: Group  # their program
+    bytes: int  # that it takes
+
+
+def plan(task: Task, trials: Sequence[RunConfig], options: Options, workers: int = 1) -> list[Planned]:
+    """The pieces of trials; each program is traced, so that mistakes show before anything is written.
+
+    Args:
+        task: what they learn.
+        trials: their configurations.
+        options: how they are to run.
+        workers: how many processes will share the pieces of each program.
+
+    Raises:
+        UsageError: if a configuration cannot work.
+    """
+    pieces = []
+    for members in group(trials):
+        for part in _shares(members, workers):
+            pieces += _fitting(task, trials, part, options)
+    return pieces
+
+
+def program(task: Task, configs: Sequence[RunConfig], options: Options) -> Group:
+    """The program of a piece."""
+    layout = choose_layout(task.on_cpu, len(configs), options.parallel, options.devices)
+    return Group(task, configs, task.data(configs[0]), layout)
+
+
+def _fitting(task: Task, trials: Sequence[RunConfig], members: list[int], options: Options) -> list[Planned]:
+    whole = program(task, [trials[i] for i in members], options)
+    whole.abstract()
+    need = whole.need()
+    limit = options.max_memory or int(SHARE * available())
+    count = -(-len(members) // need.at_most(limit))
+    if count == 1:
+        return [Planned(members, whole, need.total)]
+    parts = _shares(members, count)
+    groups = [program(task, [trials[i] for i in part], options) for part in parts]
+    return [Planned(p, g, g.need().total) for p, g in zip(parts, groups, strict=True)]
+
+
+def _shares(members: list[int], count: int) -> list[list[int]]:
+    """Divides into so many parts, as equal as can be; fewer if there are fewer members."""
+    count = min(count, len(members))
+    ends = [len(members) * k // count for k in range(count + 1)]
+    return [members[a:b] for a, b in itertools.pairwise(ends)]

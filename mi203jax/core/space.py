@@ -1,0 +1,153 @@
+"""The grammar of a sweep: which values `field=…` stands for.
+
+| typed | stands for |
+|---|---|
+| `field=a,b,c` | each of them |
+| `field=lin(a,b,n)`, `field=log(a,b,n)` | n values from a to b, at equal distances or at equal ratios |
+| `field=uniform(a,b)`, `field=loguniform(a,b)` | a number drawn between a and b |
+| `field=choice(a,b,c)` | one of them, drawn |
+
+Does not import jax: see `mi203jax.core.config`.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, cast
+
+from mi203jax.core.config import field_of, format_value, is_static, parse_value, type_of
+from mi203jax.core.errors import UsageError
+
+_CALL = re.compile(r"(lin|log|uniform|loguniform|choice)\((.*)\)", re.DOTALL)
+_SHAPE = {
+    "lin": "lin(LOW,HIGH,COUNT)",
+    "log": "log(LOW,HIGH,COUNT)",
+    "uniform": "uniform(LOW,HIGH)",
+    "loguniform": "loguniform(LOW,HIGH)",
+}
+
+
+class Distribution(NamedTuple):
+    """Values of a field that are drawn."""
+
+    kind: Literal["uniform", "loguniform", "choice"]
+    low: float = 0.0
+    high: float = 1.0
+    choices: tuple = ()
+    is_whole: bool = False
+
+    def at(self, u: float) -> Any:
+        """The value at quantile u, in [0, 1): uniform draws of u give draws of the value."""
+        if self.kind == "choice":
+            return self.choices[int(u * len(self.choices))]
+        # Whole numbers from low to high have as much room each.
+        low, high = (self.low - 0.5, self.high + 0.5) if self.is_whole else (self.low, self.high)
+        if self.kind == "loguniform":
+            value = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
+        else:
+            value = low + u * (high - low)
+        return self.rounded(value)
+
+    def rounded(self, number: float) -> float | int:
+        """The number as a field gets it: whole if it must be, or of six digits; between the bounds."""
+        number = round(number) if self.is_whole else float(f"{number:.6g}")
+        return type(number)(min(self.high, max(self.low, number)))
+
+
+Axis = list[Any] | Distribution
+"""The values that a field takes in a sweep, or what they are drawn from."""
+
+
+def parse_axis(cls: type, assignment: str) -> tuple[str, Axis]:
+    """The field of `"field=…"` and its values.
+
+    Raises:
+        UsageError: for an unknown field, or values that it does not take.
+    """
+    name, equals, text = assignment.partition("=")
+    field_of(cls, name)
+    if not equals:
+        raise UsageError(f"{name!r} has no value: expected {name}=VALUE.")
+    calls = [_CALL.fullmatch(part.strip()) for part in split(text)]
+    if len(calls) == 1 and calls[0] and calls[0][1] in ("uniform", "loguniform", "choice"):
+        return name, _distribution(cls, name, calls[0][1], calls[0][2])
+    values: list[Any] = []
+    for part, call in zip(split(text), calls, strict=True):
+        values += _grid(cls, name, call[1], call[2]) if call else [parse_value(cls, name, part)]
+    refuse_repeated(name, values)
+    return name, values
+
+
+def refuse_repeated(name: str, values: Sequence[Any]) -> None:
+    """Whether each value is given once.
+
+    Raises:
+        UsageError: naming one that is not.
+    """
+    for value in values:
+        if values.count(value) > 1:
+            raise UsageError(f"{name}={format_value(value)} is given twice.")
+
+
+def split(text: str) -> list[str]:
+    """Splits at the commas that stand outside parentheses."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def _distribution(cls: type, name: str, kind: str, text: str) -> Distribution:
+    if kind == "choice":
+        choices = [parse_value(cls, name, part) for part in split(text)]
+        refuse_repeated(name, choices)
+        return Distribution("choice", choices=tuple(choices))
+    if is_static(field_of(cls, name)):
+        raise UsageError(
+            f"{name}={kind}({text}): {name} shapes the program, so that each value is compiled: expected a "
+            f"few of them, {name}=choice(VALUE,VALUE) or {name}=VALUE,VALUE."
+        )
+    low, high = _bounds(cls, name, kind, split(text), 2)
+    kind = cast(Literal["uniform", "loguniform"], kind)
+    return Distribution(kind, low, high, is_whole=type_of(cls, name) is int)
+
+
+def _grid(cls: type, name: str, kind: str, text: str) -> list[Any]:
+    if kind not in ("lin", "log"):
+        raise UsageError(f"{name}={kind}({text}) stands alone: expected no other value beside it.")
+    parts = split(text)
+    low, high = _bounds(cls, name, kind, parts, 3)
+    count = parts[2].strip()
+    if not re.fullmatch(r"\d+", count) or int(count) < 2:
+        raise UsageError(f"{name}={kind}({text}): expected a whole number from 2 on, not {count!r} values.")
+    shares = [i / (int(count) - 1) for i in range(int(count))]
+    if kind == "log":
+        numbers = [math.exp((1 - s) * math.log(low) + s * math.log(high)) for s in shares]
+    else:
+        numbers = [(1 - s) * low + s * high for s in shares]
+    return [parse_value(cls, name, _short(number)) for number in numbers]
+
+
+def _short(number: float) -> str:
+    """Six digits, but whole numbers as they are."""
+    nearest = round(number)
+    return str(nearest) if math.isclose(number, nearest, rel_tol=1e-12) else f"{number:.6g}"
+
+
+def _bounds(cls: type, name: str, kind: str, parts: list[str], expected: int) -> tuple[float, float]:
+    """The first two of a call's arguments, each a value that the field takes."""
+    typed = f"{name}={kind}({','.join(parts)})"
+    if type_of(cls, name) not in (int, float):
+        raise UsageError(f"{typed}: {name} is not a number: expected {name}=VALUE,VALUE.")
+    if len(parts) != expected:
+        raise UsageError(f"{typed}: expected {name}={_SHAPE[kind]}.")
+    low, high = (float(parse_value(cls, name, part)) for part in parts[:2])
+    if low >= high:
+        raise UsageError(f"{typed}: expected the lower bound first, and another one.")
+    if kind.startswith("log") and low <= 0:
+        raise UsageError(f"{typed}: expected bounds above 0, since it goes by ratios.")
+    return low, high

@@ -1,0 +1,302 @@
+"""Figures that any run has: how its trials learnt, and how what they end at depends on what varies."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from mi203jax.core.config import RunConfig, format_value
+from mi203jax.core.piece_folder import Record
+from mi203jax.core.results import Best, t_interval
+from mi203jax.core.trials import arms, label, varied_fields
+
+MANY = 40
+"""Arms beyond which a figure names them no more."""
+
+LOGARITHMIC = 20.0
+"""Ratio of the largest to the smallest value from which on an axis goes by ratios."""
+
+
+def sweep_figures(
+    trials: Sequence[RunConfig], records: Sequence[Record], metric: str, best: Best, title: str
+) -> dict[str, Figure]:
+    """The figures that fit the number of arms and of fields that vary.
+
+    Args:
+        trials: the configurations.
+        records: lines of `metrics.jsonl`.
+        metric: what is drawn, such as "eval/return".
+        best: whether a larger or a smaller one is better.
+        title: of the figures.
+
+    Returns:
+        file name -> figure.
+    """
+    figures = {"learning_curve": learning_curves(trials, records, metric, title)}
+    last = _last(trials, records, metric)
+    fields = [n for n in varied_fields(trials) if n != "seed"]
+    if len(trials) > 1 and len(arms(trials)) <= MANY:
+        figures["comparison"] = comparison(trials, last, metric, title)
+    if not any(last):
+        return figures
+    if len(fields) == 1 and _are_numbers(trials, fields[0]) and len(arms(trials)) > 2:
+        figures["against_" + fields[0]] = against_field(trials, last, fields[0], metric, title)
+    if len(fields) == 2:
+        draw = heat_map if _is_grid(trials, fields) else scatter
+        figures["_by_".join(fields)] = draw(trials, last, fields, metric, best, title)
+    if len(fields) > 2:
+        figures["parallel_coordinates"] = parallel_coordinates(trials, last, fields, metric, best, title)
+    return figures
+
+
+def learning_curves(
+    trials: Sequence[RunConfig], records: Sequence[Record], metric: str, title: str
+) -> Figure:
+    """A line an arm: the mean over its seeds with a band, their 95 % interval; many arms are grey.
+
+    Args:
+        trials: the configurations.
+        records: lines of `metrics.jsonl`.
+        metric: what is drawn, such as "eval/return".
+        title: of the figure.
+    """
+    figure, axes = _axes((7, 4.3))
+    own: list[list[Record]] = [[] for _ in trials]
+    for record in records:
+        own[record["trial"]].append(record)
+    of_arm = _named_arms(trials)
+    colours = matplotlib.color_sequences["tab10"] if len(of_arm) <= MANY else ("grey",)
+    for number, (name, members) in enumerate(of_arm.items()):
+        colour = colours[number % len(colours)]
+        tables = [{r["step"]: r[metric] for r in own[i] if r.get(metric) is not None} for i in members]
+        steps = sorted(set.intersection(*map(set, tables)))
+        means = [float(np.mean([t[s] for t in tables])) for s in steps]
+        of = f"mean of {len(members)} seeds, 95 %" if len(members) > 1 else ""
+        width = 1.8 if len(of_arm) <= MANY else 0.6
+        axes.plot(steps, means, color=colour, lw=width, label=f"{name} {of}".strip())
+        if len(members) > 1:
+            low, high = (
+                zip(*(t_interval([t[s] for t in tables]) for s in steps), strict=True) if steps else ((), ())
+            )
+            axes.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
+    axes.set(xlabel="steps", ylabel=metric, title=title)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
+    if len(trials) > 1 and len(of_arm) <= 16:
+        axes.legend(frameon=False, fontsize="small", ncols=1 + len(of_arm) // 8)
+    return figure
+
+
+def comparison(trials: Sequence[RunConfig], last: Sequence[float | None], metric: str, title: str) -> Figure:
+    """A row for each arm of a sweep, a dot for each seed, a stroke at their mean.
+
+    Args:
+        trials: the configurations.
+        last: the last value of the metric of each trial; None: there is none.
+        metric: its name.
+        title: of the figure.
+    """
+    of_arm = _named_arms(trials)
+    figure, axes = _axes((7, 1.2 + 0.3 * len(of_arm)))
+    for row, members in enumerate(of_arm.values()):
+        values = _of(last, members)
+        axes.plot(values, [row] * len(values), "o", color="tab:blue", alpha=0.6)
+        if len(values) > 1:
+            axes.plot([np.mean(values)], [row], "|", color="black", ms=16, mew=2)
+    axes.set_yticks(range(len(of_arm)), list(of_arm), fontsize="small")
+    axes.set(xlabel=metric, title=title, ylim=(len(of_arm) - 0.5, -0.5))
+    return figure
+
+
+def against_field(
+    trials: Sequence[RunConfig], last: Sequence[float | None], field: str, metric: str, title: str
+) -> Figure:
+    """The metric against a number that varies: dots are trials, the line is the mean, bars 95 % intervals."""
+    figure, axes = _axes((7, 4.3))
+    points = []
+    for members in arms(trials):
+        x, values = getattr(trials[members[0]], field), _of(last, members)
+        axes.plot([x] * len(values), values, "o", color="tab:blue", alpha=0.35, ms=5)
+        if values:
+            points.append((x, float(np.mean(values)), *t_interval(values)))
+    points.sort()
+    axes.plot([p[0] for p in points], [p[1] for p in points], color="tab:blue", lw=1.8)
+    for x, mean, low, high in points:
+        if low is not None and high is not None:
+            axes.errorbar(x, mean, [[mean - low], [high - mean]], color="black", capsize=4, lw=1.2)
+    if _by_ratios([p[0] for p in points]):
+        axes.set_xscale("log")
+    axes.set(xlabel=field, ylabel=metric, title=title)
+    return figure
+
+
+def heat_map(
+    trials: Sequence[RunConfig],
+    last: Sequence[float | None],
+    fields: Sequence[str],
+    metric: str,
+    best: Best,
+    title: str,
+) -> Figure:
+    """The mean of the metric over seeds, for each pair of values of two fields."""
+    down, across = ([*dict.fromkeys(getattr(c, n) for c in trials)] for n in fields)
+    down, across = (sorted(v) if _sortable(v) else v for v in (down, across))
+    table = np.full((len(down), len(across)), np.nan)
+    for members in arms(trials):
+        c, values = trials[members[0]], _of(last, members)
+        place = down.index(getattr(c, fields[0])), across.index(getattr(c, fields[1]))
+        table[place] = np.mean(values) if values else np.nan
+    size = (2.5 + 0.75 * len(across), 1.8 + 0.45 * len(down))
+    figure = Figure(figsize=(max(4.5, min(16, size[0])), max(3, min(12, size[1]))), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(table, cmap=_colours(best), aspect="auto")
+    middle = np.nanmean([np.nanmin(table), np.nanmax(table)])
+    for (i, j), value in np.ndenumerate(table) if table.size <= 150 else ():
+        dark = (value < middle) == (best == "max")
+        text = "–" if np.isnan(value) else f"{value:.3g}"
+        axes.text(j, i, text, ha="center", va="center", color="white" if dark else "black", fontsize=8)
+    axes.set_xticks(range(len(across)), [format_value(v) for v in across], rotation=45, ha="right")
+    axes.set_yticks(range(len(down)), [format_value(v) for v in down])
+    axes.set(xlabel=fields[1], ylabel=fields[0], title=title)
+    figure.colorbar(image, label=metric)
+    return figure
+
+
+def scatter(
+    trials: Sequence[RunConfig],
+    last: Sequence[float | None],
+    fields: Sequence[str],
+    metric: str,
+    best: Best,
+    title: str,
+) -> Figure:
+    """A dot for each pair of drawn values, coloured by the mean of the metric; a cross: it has none."""
+    figure, axes = _axes((6, 4.6))
+    found = []
+    for members in arms(trials):
+        values = _of(last, members)
+        found.append(
+            (*(_place(trials, members[0], n) for n in fields), np.mean(values) if values else np.nan)
+        )
+    x, y, z = np.array(found, float).T
+    there = ~np.isnan(z)
+    axes.plot(x[~there], y[~there], "x", color="grey")
+    dots = axes.scatter(x[there], y[there], c=z[there], cmap=_colours(best), s=50, edgecolors="black", lw=0.4)
+    for field, axis in zip(fields, (axes.xaxis, axes.yaxis), strict=True):
+        _ticks(axis, trials, field)
+    axes.set(xlabel=fields[0], ylabel=fields[1], title=title)
+    figure.colorbar(dots, label=metric)
+    return figure
+
+
+def parallel_coordinates(
+    trials: Sequence[RunConfig],
+    last: Sequence[float | None],
+    fields: Sequence[str],
+    metric: str,
+    best: Best,
+    title: str,
+) -> Figure:
+    """A line for each arm through its value of each field, coloured by the mean of the metric."""
+    figure = Figure(figsize=(max(6, 1.7 * len(fields) + 2), 4.6), layout="constrained")
+    axes = figure.subplots()
+    means = [float(np.mean(v)) if (v := _of(last, m)) else math.nan for m in arms(trials)]
+    low, high = np.nanmin(means), np.nanmax(means)
+    norm = matplotlib.colors.Normalize(low, high)
+    colours = matplotlib.colormaps[_colours(best)]
+    # The best on top.
+    order = np.argsort([-math.inf if math.isnan(m) else (m if best == "max" else -m) for m in means])
+    heights = [_heights(trials, n) for n in fields]
+    for k in order:
+        first = arms(trials)[k][0]
+        colour = "lightgrey" if math.isnan(means[k]) else colours(norm(means[k]))
+        axes.plot(range(len(fields)), [h[first] for h in heights], color=colour, lw=1.3, alpha=0.8)
+    for column, field in enumerate(fields):
+        axes.axvline(column, color="black", lw=0.8)
+        for height, text in _height_labels(trials, field):
+            axes.text(column + 0.02, height, text, fontsize=7, va="center")
+    axes.set_xticks(range(len(fields)), fields)
+    axes.set(yticks=[], title=title, xlim=(-0.1, len(fields) - 0.7))
+    axes.spines[:].set_visible(False)
+    figure.colorbar(matplotlib.cm.ScalarMappable(norm, _colours(best)), ax=axes, label=metric)
+    return figure
+
+
+# ---- parts ----
+
+
+def _axes(size: tuple[float, float]) -> tuple[Figure, Any]:
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _colours(best: Best) -> str:
+    return "viridis" if best == "max" else "viridis_r"
+
+
+def _last(trials: Sequence[RunConfig], records: Sequence[Record], metric: str) -> list[float | None]:
+    last: list[float | None] = [None] * len(trials)
+    for record in records:
+        if record.get(metric) is not None:
+            last[record["trial"]] = record[metric]
+    return last
+
+
+def _of(last: Sequence[float | None], members: Sequence[int]) -> list[float]:
+    return [v for v in (last[i] for i in members) if v is not None]
+
+
+def _named_arms(trials: Sequence[RunConfig]) -> dict[str, list[int]]:
+    fields = [n for n in varied_fields(trials) if n != "seed"]
+    return {label(trials[members[0]], fields): members for members in arms(trials)}
+
+
+def _are_numbers(trials: Sequence[RunConfig], field: str) -> bool:
+    return all(type(getattr(c, field)) in (int, float) for c in trials)
+
+
+def _sortable(values: Sequence[Any]) -> bool:
+    return all(type(v) in (int, float) for v in values)
+
+
+def _is_grid(trials: Sequence[RunConfig], fields: Sequence[str]) -> bool:
+    counts = [len({getattr(c, n) for c in trials}) for n in fields]
+    return len(arms(trials)) == math.prod(counts)
+
+
+def _by_ratios(values: Any) -> bool:
+    return min(values) > 0 and max(values) / min(values) > LOGARITHMIC
+
+
+def _place(trials: Sequence[RunConfig], index: int, field: str) -> float:
+    """Where a value stands on an axis: a number at itself, anything else in the order of appearance."""
+    if _are_numbers(trials, field):
+        return float(getattr(trials[index], field))
+    return float(list(dict.fromkeys(getattr(c, field) for c in trials)).index(getattr(trials[index], field)))
+
+
+def _ticks(axis: Any, trials: Sequence[RunConfig], field: str) -> None:
+    if not _are_numbers(trials, field):
+        values = list(dict.fromkeys(getattr(c, field) for c in trials))
+        axis.set_ticks(range(len(values)), [format_value(v) for v in values])
+    elif _by_ratios([getattr(c, field) for c in trials]):
+        axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+
+
+def _heights(trials: Sequence[RunConfig], field: str) -> list[float]:
+    """Where each trial's value stands on a coordinate from 0 to 1."""
+    places = np.array([_place(trials, i, field) for i in range(len(trials))])
+    places = np.log(places) if _are_numbers(trials, field) and _by_ratios(places) else places
+    return list((places - places.min()) / max(np.ptp(places), 1e-30))
+
+
+def _height_labels(trials: Sequence[RunConfig], field: str) -> list[tuple[float, str]]:
+    """The values that are written on a coordinate: all of a few, the ends of many."""
+    at = {h: format_value(getattr(c, field)) for h, c in zip(_heights(trials, field), trials, strict=True)}
+    heights = sorted(at)
+    return [(h, at[h]) for h in (heights if len(heights) <= 8 else (heights[0], heights[-1]))]

@@ -1,0 +1,132 @@
+"""Layouts: where trials run changes nothing but the time. With four devices, in processes of their own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mi203jax.core.errors import UsageError
+from mi203jax.core.parallel import Layout, choose_layout
+
+ROOT = Path(__file__).parents[2]
+
+
+class TestChoice:
+    def test_on_one_device(self):
+        assert choose_layout("map", 8) == Layout("map")
+        assert choose_layout("vmap", 8) == Layout("vmap")
+
+    @pytest.mark.parametrize("asked", ["vmap", "map"])
+    def test_what_is_asked_for(self, asked):
+        for on_cpu in ("vmap", "map"):
+            assert choose_layout(on_cpu, 8, asked) == Layout(asked)
+
+    def test_too_few_devices(self):
+        with pytest.raises(UsageError, match="--devices=3: expected at most 1, as many as there are."):
+            choose_layout("map", 8, split=3)
+
+    def test_in_words(self):
+        assert Layout("map").words(1) == ""
+        assert Layout("map").words(3) == "in turn"
+        assert Layout("vmap", spread=2).words(3) == "side by side on 2 devices"
+        assert Layout("vmap", spread=2).words(2) == "on 2 devices"
+        assert Layout("vmap", split=4).words(1) == "each batch on 4 devices"
+
+
+def on_devices(code):
+    """Runs code in a process with four CPU devices."""
+    begin = "import jax; jax.config.update('jax_num_cpu_devices', 4)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", begin + code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+COMPARE = """
+import dataclasses
+import numpy as np
+from mi203jax.configs import DQN, PQN, ImageClassification, Vectors
+from mi203jax.core.loop import Group
+from mi203jax.core.parallel import Layout, choose_layout
+from mi203jax.tasks import dqn, image_classification, pqn, vectors
+
+SMALL = dict(env="Catch-bsuite", num_envs=8, hidden=(16,), eval_episodes=4, total_steps=256, eval_every=128)
+CASES = {
+    "vectors": (vectors.task, Vectors(total_steps=640, eval_every=320, batch_size=16)),
+    "images": (image_classification.task, ImageClassification(
+        channels=(16,), convs=1, total_steps=48, eval_every=24, batch_size=8, train_split="train[:64]", eval_split="train[-40:]")),
+    "dqn": (dqn.task, DQN(replay_size=512, learning_starts=64, batch_size=16, **SMALL)),
+    "pqn": (pqn.task, PQN(num_steps=4, minibatches=2, **SMALL)),
+}
+
+def end(task, configs, layout, resume=None):
+    group = Group(task, configs, task.data(configs[0]), layout)
+    for progress in group.run(lambda: 2, resume):
+        pass
+    return jax.device_get(group.own(progress.carry).state.params), jax.device_get(progress.evaluation)
+
+def near(a, b):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-3, atol=2e-4), a, b)
+
+"""
+
+
+@pytest.mark.parametrize("case", ["vectors", "images", "dqn", "pqn"])
+def test_trials_on_devices_equal_those_on_one(case):
+    """Three trials on two devices: one place is left over, and filled."""
+    on_devices(
+        COMPARE
+        + f"""
+task, config = CASES[{case!r}]
+configs = [dataclasses.replace(config, seed=s) for s in range(3)]
+one = end(task, configs, Layout("vmap"))
+near(end(task, configs, Layout("vmap", spread=2)), one)
+near(end(task, configs, Layout("map", spread=4 if {case!r} == "vectors" else 3)), one)
+assert choose_layout("map", 3) == Layout("map", spread=3)
+assert choose_layout("map", 9) == Layout("map", spread=4)
+assert choose_layout("map", 9, split=2) == Layout("map", split=2)
+"""
+    )
+
+
+@pytest.mark.parametrize("case", ["vectors", "images", "dqn", "pqn"])
+def test_a_batch_on_devices_equals_one_on_one(case):
+    """--devices: data parallelism, and each device works on its part of the batch alone."""
+    on_devices(
+        COMPARE
+        + f"""
+task, config = CASES[{case!r}]
+near(end(task, [config], Layout("vmap", split=4)), end(task, [config], Layout("vmap")))
+group = Group(task, [config], task.data(config), Layout("vmap", split=4))
+carry = jax.eval_shape(group._start, group._configs, group.data, group._keys)
+text = group._advance.lower(group._configs, carry, group.data, 0, 1).compile().as_text()
+assert "all-reduce" in text  # of gradients: each device has its own part of the batch
+"""
+    )
+
+
+def test_a_resume_may_have_other_devices():
+    on_devices(
+        COMPARE
+        + """
+import tempfile
+from pathlib import Path
+from mi203jax.core.checkpoint import Checkpoints
+
+task, config = CASES["vectors"]
+configs = [dataclasses.replace(config, seed=s) for s in range(3)]
+data = task.data(config)
+layouts = Layout("vmap", spread=2), Layout("map"), Layout("vmap", split=2)
+with tempfile.TemporaryDirectory() as folder:
+    checkpoints = Checkpoints(Path(folder), configs)
+    group = Group(task, configs, data, layouts[0])
+    for progress in group.run(lambda: 10):
+        if progress.iteration == 20:
+            checkpoints.save(20, group.own(progress.carry))
+            break
+    for layout in layouts:
+        like = Group(task, configs, data, layout).abstract()
+        near(end(task, configs, layout, checkpoints.restore(like)), end(task, configs, layouts[0]))
+"""
+    )

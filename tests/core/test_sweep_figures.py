@@ -1,0 +1,120 @@
+"""What is drawn, read back from the figure."""
+
+import numpy as np
+import pytest
+
+from mi203jax.core import sweep_figures
+from mi203jax.core.results import t_interval
+from mi203jax.core.trials import Sweep
+from tests.core.toy import Toy
+
+TRIALS = Sweep(Toy(), ("learning_rate=0.1,0.2",), seeds=2).trials()
+RECORDS = [
+    {"trial": i, "step": s, "seconds": 0.0, "eval/loss": 10.0 * i + s} for s in (0, 5) for i in range(4)
+]
+
+
+def drawn(trials, values=None, best="min"):
+    values = [float(i) for i in range(len(trials))] if values is None else values
+    records = [{"trial": i, "step": 5, "seconds": 0.0, "eval/loss": v} for i, v in enumerate(values)]
+    return sweep_figures.sweep_figures(trials, records, "eval/loss", best, "toy")
+
+
+def trials(*assignments, **options):
+    return Sweep(Toy(), assignments, **options).trials()
+
+
+class TestWhichFigures:
+    @pytest.mark.parametrize(
+        ("found", "names"),
+        [
+            (trials(), []),
+            (trials(seeds=3), ["comparison"]),
+            (trials("learning_rate=0.1,0.2"), ["comparison"]),
+            (trials("learning_rate=0.1,0.2,0.3"), ["comparison", "against_learning_rate"]),
+            (trials("fail_late=true,false"), ["comparison"]),
+            (trials("learning_rate=0.1,0.2", "noise=0,1"), ["comparison", "learning_rate_by_noise"]),
+            (trials("learning_rate=0.1,0.2", "noise=0,1", "dimension=1,2"), ["comparison", "parallel_coordinates"]),
+            (trials("learning_rate=lin(1,50,50)", "noise=0,1"), ["learning_rate_by_noise"]),
+        ],
+    )  # fmt: skip
+    def test_by_the_number_of_arms_and_fields(self, found, names):
+        assert list(drawn(found)) == ["learning_curve", *names]
+
+    def test_where_nothing_was_measured(self):
+        """Every trial failed before its first evaluation."""
+        figures = sweep_figures.sweep_figures(TRIALS, [], "eval/loss", "min", "toy")
+        assert list(figures) == ["learning_curve", "comparison"]
+
+
+class TestComparison:
+    def test_a_row_an_arm_a_dot_a_seed_and_the_mean(self):
+        axes = sweep_figures.comparison(TRIALS, [5, 15, 25, 35], "eval/loss", "toy").axes[0]
+        assert [t.get_text() for t in axes.get_yticklabels()] == ["learning_rate=0.1", "learning_rate=0.2"]
+        lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines]
+        assert lines == [([5, 15], [0, 0]), ([10], [0]), ([25, 35], [1, 1]), ([30], [1])]
+
+    def test_a_trial_without_a_value(self):
+        axes = sweep_figures.comparison(TRIALS, [0, None, None, None], "eval/loss", "toy").axes[0]
+        assert [list(line.get_xdata()) for line in axes.lines] == [[0], []]
+
+
+class TestLearningCurves:
+    def test_a_mean_an_arm_with_its_interval(self):
+        axes = sweep_figures.learning_curves(TRIALS, RECORDS, "eval/loss", "toy").axes[0]
+        assert [list(line.get_ydata()) for line in axes.lines] == [[5, 10], [25, 30]]
+        band = axes.collections[0].get_paths()[0].vertices[:, 1]
+        assert (band.min(), band.max()) == pytest.approx(
+            (t_interval([0.0, 10.0])[0], t_interval([5.0, 15.0])[1])
+        )
+        assert [t.get_text() for t in axes.get_legend().get_texts()] == [
+            f"learning_rate={r} mean of 2 seeds, 95 %" for r in (0.1, 0.2)
+        ]
+
+    def test_one_trial(self):
+        axes = sweep_figures.learning_curves(TRIALS[:1], RECORDS[:1], "eval/loss", "toy").axes[0]
+        assert [list(line.get_ydata()) for line in axes.lines] == [[0]]
+
+    def test_seeds_that_ended_early_do_not_bend_the_mean(self):
+        records = [r for r in RECORDS if r["trial"] != 1 or r["step"] == 0]
+        axes = sweep_figures.learning_curves(TRIALS, records, "eval/loss", "toy").axes[0]
+        assert [list(line.get_ydata()) for line in axes.lines] == [[5], [25, 30]]
+
+
+class TestAgainstField:
+    def test_means_in_order_and_a_logarithmic_axis(self):
+        found = trials("learning_rate=1,0.001,0.1", seeds=2)
+        axes = drawn(found, [1.0, 3.0, 7.0, 9.0, 4.0, 4.0])["against_learning_rate"].axes[0]
+        mean = max(axes.lines, key=lambda line: len(line.get_xdata()))
+        assert list(mean.get_xdata()) == [0.001, 0.1, 1]
+        assert list(mean.get_ydata()) == [8, 4, 2]
+        assert axes.get_xscale() == "log"
+
+
+class TestTwoFields:
+    def test_heat_map_of_means(self):
+        found = trials("learning_rate=0.2,0.1", "noise=0,1,2", seeds=2)
+        axes = drawn(found)["learning_rate_by_noise"].axes[0]
+        # 0.2 comes first in the trials, and last on the axis.
+        np.testing.assert_array_equal(axes.images[0].get_array(), [[6.5, 8.5, 10.5], [0.5, 2.5, 4.5]])
+        assert [t.get_text() for t in axes.get_yticklabels()] == ["0.1", "0.2"]
+
+    def test_a_lost_arm_is_a_hole(self):
+        found = trials("learning_rate=0.1,0.2", "noise=0,1")
+        axes = drawn(found, [1.0, 2.0, None, 4.0])["learning_rate_by_noise"].axes[0]
+        np.testing.assert_array_equal(axes.images[0].get_array().filled(np.nan), [[1, 2], [np.nan, 4]])
+
+    def test_draws_are_dots(self):
+        found = trials("learning_rate=loguniform(1e-4,1)", "dimension=choice(2,9)", draws=6)
+        axes = drawn(found, [1.0, None, 3.0, 4.0, 5.0, 6.0])["dimension_by_learning_rate"].axes[0]
+        dots = axes.collections[0]
+        np.testing.assert_array_equal(dots.get_array(), [1, 3, 4, 5, 6])
+        x = [c.learning_rate for c in found]
+        np.testing.assert_allclose(dots.get_offsets()[:, 1], np.delete(x, 1))
+
+
+def test_parallel_coordinates_go_through_each_value():
+    found = trials("learning_rate=0.1,0.3", "noise=0,1", "dimension=1,2,5")
+    axes = drawn(found)["parallel_coordinates"].axes[0]
+    lines = {tuple(np.round(line.get_ydata(), 6)) for line in axes.lines if len(line.get_ydata()) == 3}
+    assert lines == {(a, b, c) for a in (0, 0.25, 1) for b in (0, 1) for c in (0, 1)}
