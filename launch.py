@@ -186,6 +186,9 @@ def mode_of(own: flags.FlagValues, assignments: list[str]) -> str:
         value = own[name].value
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"--{name.replace('_', '-')}={value}: expected {what} in (0, inf).")
+    for name in sorted(n for n in given if n.startswith("ray_")):
+        if own.engine != "ray":
+            raise UsageError(f"--{name.replace('_', '-')} is of Ray: expected --engine=ray beside it.")
     if own.devices > 1 and own.parallel == "devices":
         raise UsageError("--devices divides batches, --parallel=devices trials: expected one of them.")
     return mode
@@ -247,7 +250,7 @@ def prepare(own: flags.FlagValues, trials: Sequence[RunConfig]) -> Any:
         use_compilation_cache()
     together = max(map(len, group(trials)))
     spread = min(cores(), together) if own.parallel in ("auto", "devices") and own.engine == "local" else 1
-    use_cpu_devices(max(own.devices, spread))
+    use_cpu_devices(min(cores(), max(own.devices, spread)))
     limit = None if own.max_memory is None else int(own.max_memory * 1e9)
     return Options(
         checkpoint_every=own.checkpoint_every,

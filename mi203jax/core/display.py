@@ -82,9 +82,10 @@ class Display:
         latest += [_range(name, training[name])] if name in training else []
         self._progress.update(self._bar, completed=done, latest="   ".join(latest), speed=speed)
 
-    def record(self, where: str, step: int, evaluation: Values) -> None:
-        """An evaluation after so many steps."""
+    def record(self, where: str, step: int, evaluation: Values, of_many: bool) -> None:
+        """An evaluation after so many steps; of many trials the ranges of what matters most."""
         first = (self._objective, self._in_training, "train/loss")
+        evaluation = {n: v for n, v in evaluation.items() if n in first or not of_many}
         names = sorted(evaluation, key=lambda n: (first.index(n) if n in first else len(first), n))
         values = [_range(n, evaluation[n]) for n in names if not np.isnan(evaluation[n]).all()]
         self.say(f"{where}step {step:>11,}   " + "   ".join(values))

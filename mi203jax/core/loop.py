@@ -165,7 +165,8 @@ class Group:
         self.layout = layout or choose_layout(task.on_cpu, len(configs))
         self._count = len(configs)
         self._trials = Trials(self._count, self.layout)
-        self.data = self._trials.share(self._stream.shared if self._stream else data)
+        self.data = self._stream.shared if self._stream else data
+        self._data = self._trials.share(self.data)
         stacked = stack(configs)
         keys = jax.vmap(jax.random.key)(stacked.seed) if keys is None else keys
         self._configs, self._keys = self._trials.place((stacked, keys))
@@ -180,7 +181,7 @@ class Group:
 
     def abstract(self) -> Carry:
         """Shapes and dtypes of the carry; finds every mistake that shows when the task is traced."""
-        carry = jax.eval_shape(self._start, self._configs, self.data, self._keys)
+        carry = jax.eval_shape(self._start, self._configs, self._data, self._keys)
         place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
         def own(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
@@ -190,19 +191,19 @@ class Group:
 
     def need(self) -> Need:
         """The memory that it takes."""
-        carry = jax.eval_shape(self._start, self._configs, self.data, self._keys)
-        given = self.data
+        carry = jax.eval_shape(self._start, self._configs, self._data, self._keys)
+        given = self._data
         if self._stream:
             trials = len(jax.tree.leaves(carry)[0])
             given = jax.tree.map(
                 lambda x: jax.ShapeDtypeStruct((trials, *x.shape), x.dtype), self._stream.example
             )
         return self._trials.need(
-            shared=size(self.data),
+            shared=size(self._data),
             kept=size(carry),
             total=max(
                 peak(self._advance, self._configs, carry, given, 0, 1),
-                peak(self._evaluate, self._configs, carry, self.data),
+                peak(self._evaluate, self._configs, carry, self._data),
             ),
         )
 
@@ -223,8 +224,8 @@ class Group:
         """
         every, total = self.config.eval_iterations, self.config.num_iterations
         if resume is None:
-            done, carry = 0, self._start(self._configs, self.data, self._keys)
-            yield self._progress(0, carry, self._evaluate(self._configs, carry, self.data))
+            done, carry = 0, self._start(self._configs, self._data, self._keys)
+            yield self._progress(0, carry, self._evaluate(self._configs, carry, self._data))
         else:
             done, carry = resume[0], self._trials.place(resume[1])
             yield self._progress(done, carry)
@@ -237,7 +238,7 @@ class Group:
             if done < boundary:
                 yield self._progress(done, carry)
                 continue
-            training, judged = self._means(carry), self._evaluate(self._configs, carry, self.data)
+            training, judged = self._means(carry), self._evaluate(self._configs, carry, self._data)
             carry = self._forget(carry)
             yield self._progress(done, carry, judged, training)
 
@@ -249,5 +250,5 @@ class Group:
     def _bringer(self, done: int) -> Callable[[int], PyTree]:
         """What gives `step` its data for the next so many iterations."""
         if self._stream is None:
-            return lambda count: self.data
+            return lambda count: self._data
         return self._stream.windows(self._keys, done, self.config.num_iterations)

@@ -82,16 +82,20 @@ def use_cpu_devices(count: int) -> None:
         jax.config.update("jax_num_cpu_devices", count)
 
 
-def split_batch(batch: PyTree) -> PyTree:
+def split_batch(batch: PyTree, *, may_stay_whole: bool = False) -> PyTree:
     """Divides the first axis of each array among the devices of `--devices`, if there are any.
 
     For tasks to call inside `step` and `evaluate`; the arithmetic stays that of one device, up to rounding.
 
     Args:
         batch: arrays `[n, ...]`.
+        may_stay_whole: whether an array whose n is no multiple of the devices stays whole on each.
 
     Returns:
-        The same values; an array whose n is no multiple of the devices stays whole on each.
+        The same values.
+
+    Raises:
+        UsageError: if n is no multiple of the devices and the batch may not stay whole.
     """
     mesh = jax.sharding.get_abstract_mesh()
     if "batch" not in mesh.axis_names:
@@ -99,8 +103,13 @@ def split_batch(batch: PyTree) -> PyTree:
     devices = mesh.shape["batch"]
 
     def divide(x: jax.Array) -> jax.Array:
-        spec = PartitionSpec("batch") if x.shape[0] % devices == 0 else PartitionSpec()
-        return jax.lax.with_sharding_constraint(x, spec)
+        if x.shape[0] % devices == 0:
+            return jax.lax.with_sharding_constraint(x, PartitionSpec("batch"))
+        if may_stay_whole:
+            return jax.lax.with_sharding_constraint(x, PartitionSpec())
+        raise UsageError(
+            f"--devices={devices} does not divide a batch of {x.shape[0]}: expected a multiple of it."
+        )
 
     return jax.tree.map(divide, batch)
 

@@ -109,11 +109,15 @@ class Piece:
                 self._record(progress, before + now - begun, watch)
             self._set({i: s._replace(step=self._step(progress)) for i, s in self._running().items()})
             watch.progress(folder, training)
+            stops = self._options.fail_fast and any(s.status == "diverged" for s in folder.statuses)
             ends = progress.iteration == c.num_iterations or not self._running()
-            due = now - saved > self._options.checkpoint_every
+            due = stops or now - saved > self._options.checkpoint_every
             if ends or due or interruption.signal is not None:
                 self.checkpoints.save(progress.iteration, self.group.own(progress.carry))
                 saved = time.monotonic()
+            if stops and not ends:
+                folder.save_statuses()
+                return
             if ends:
                 break
             if now - told > STATUS_EVERY:

@@ -38,6 +38,7 @@ class RayEngine:
         """  # noqa: D205, D212
         self._address, self._cpus, self._gpus = address, cpus, gpus
         self.workers = 1
+        self.threads = max(1, int(cpus))  # of a piece: as many as it has cores, so that none contend
 
     def __enter__(self) -> "RayEngine":
         """Connects.
@@ -87,11 +88,12 @@ class RayEngine:
         session.interruption.check(session.directory.path)
 
     def _start(self, session: Session, folder: PieceFolder) -> Any:
-        # One thread a core that Ray gives, so that pieces on one machine do not contend.
-        cores = max(1, int(self._cpus))
-        environment = {"env_vars": {"NPROC": str(cores), "PYTHONPATH": os.pathsep.join(_paths())}}
+        environment = {"NPROC": str(self.threads), "PYTHONPATH": os.pathsep.join(_paths())}
         task = self._ray.remote(_run_piece).options(
-            num_cpus=self._cpus, num_gpus=self._gpus, max_retries=RETRIES, runtime_env=environment
+            num_cpus=self._cpus,
+            num_gpus=self._gpus,
+            max_retries=RETRIES,
+            runtime_env={"env_vars": environment},
         )
         number = session.directory.pieces.index(folder)
         run = str(session.directory.path.absolute())

@@ -174,7 +174,7 @@ class Session:
         def evaluation(folder: PieceFolder, step: int, values: Values) -> None:
             pieces = len(self.directory.pieces)
             where = f"{self.directory.pieces.index(folder) + 1}/{pieces} " if pieces > 1 else ""
-            self.display.record(where, step, values)
+            self.display.record(where, step, values, of_many=len(self.directory.trials) > 1)
 
         return Watch(progress, evaluation, self._say_diverged)
 
@@ -272,6 +272,8 @@ class Session:
         self.interruption.check(run.path)
         files += [save_figure(run.path / "figures" / name, figure) for name, figure in figures.items()]
         run.finish()
+        if self.is_stopped:
+            self.display.say(f"stopped at the first trial that was lost; --resume={run.path} goes on")
         of_arms = arm_rows(run.trials, rows, self.task.objective, self.task.best)
         self.display.summary(order, of_arms, self.task.objective, run.path, files)
         return order

@@ -13,8 +13,8 @@ from mi203jax.core.piece_folder import Record
 from mi203jax.core.results import Best, t_interval
 from mi203jax.core.trials import arms, label, varied_fields
 
-MANY = 40
-"""Arms beyond which a figure names them no more."""
+FEW, MANY = 8, 40
+"""Arms beyond which a figure shows no bands, and no names."""
 
 LOGARITHMIC = 20.0
 """Ratio of the largest to the smallest value from which on an axis goes by ratios."""
@@ -73,15 +73,16 @@ def learning_curves(
         colour = colours[number % len(colours)]
         tables = [{r["step"]: r[metric] for r in own[i] if r.get(metric) is not None} for i in members]
         steps = sorted(set.intersection(*map(set, tables)))
-        means = [float(np.mean([t[s] for t in tables])) for s in steps]
+        curves = [[table[s] for table in tables] for s in steps]
         of = f"mean of {len(members)} seeds, 95 %" if len(members) > 1 else ""
         width = 1.8 if len(of_arm) <= MANY else 0.6
-        axes.plot(steps, means, color=colour, lw=width, label=f"{name} {of}".strip())
-        if len(members) > 1:
-            low, high = (
-                zip(*(t_interval([t[s] for t in tables]) for s in steps), strict=True) if steps else ((), ())
-            )
-            axes.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
+        axes.plot(steps, [np.mean(c) for c in curves], color=colour, lw=width, label=f"{name} {of}".strip())
+        if len(members) > 1 and len(of_arm) <= FEW:
+            intervals = np.array([t_interval(c) for c in curves], float).reshape(-1, 2)
+            axes.fill_between(steps, *intervals.T, color=colour, alpha=0.15, lw=0)
+    seen = [r[metric] for r in records if r.get(metric) is not None]
+    if seen and np.ptp(seen) > 0:  # intervals of few seeds may be far wider
+        axes.set_ylim(min(seen) - 0.05 * np.ptp(seen), max(seen) + 0.05 * np.ptp(seen))
     axes.set(xlabel="steps", ylabel=metric, title=title)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
     if len(trials) > 1 and len(of_arm) <= 16:
@@ -297,6 +298,10 @@ def _heights(trials: Sequence[RunConfig], field: str) -> list[float]:
 
 def _height_labels(trials: Sequence[RunConfig], field: str) -> list[tuple[float, str]]:
     """The values that are written on a coordinate: all of a few, the ends of many."""
-    at = {h: format_value(getattr(c, field)) for h, c in zip(_heights(trials, field), trials, strict=True)}
+    at = {h: _short(getattr(c, field)) for h, c in zip(_heights(trials, field), trials, strict=True)}
     heights = sorted(at)
     return [(h, at[h]) for h in (heights if len(heights) <= 8 else (heights[0], heights[-1]))]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else format_value(value)

@@ -221,7 +221,7 @@ def evaluate(problem: Problem, c: Supervised, state: State, data: Data) -> Metri
     """Loss and measures over all examples of the evaluation's split."""
 
     def judge(chunk: Arrays) -> dict[str, jax.Array]:
-        batch = problem.prepare(c, split_batch(chunk), state.statistics, None)
+        batch = problem.prepare(c, split_batch(chunk, may_stay_whole=True), state.statistics, None)
         scores = predict(problem, c, state, data, batch["x"])
         return {"loss": problem.loss(c, scores, batch), **problem.measure(c, scores, batch)}
 
