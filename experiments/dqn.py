@@ -9,4 +9,13 @@ presses left, right or nothing.
 from mi203jax.configs import DQN
 from mi203jax.core.experiment import Experiment
 
-EXPERIMENT = Experiment(DQN(), "mi203jax.tasks.dqn:task")
+EXPERIMENT = Experiment(
+    DQN(),
+    "mi203jax.tasks.dqn:task",
+    {
+        "games": ("env=Breakout-MinAtar,Asterix-MinAtar,Freeway-MinAtar,SpaceInvaders-MinAtar",),
+        "learning_rate": ("learning_rate=log(1e-4,1e-2,5)",),
+        "overestimation": ("double_q=false,true",),
+        "replay": ("replay_size=1_000,10_000,100_000",),
+    },
+)

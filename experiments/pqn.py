@@ -9,4 +9,13 @@ normalisation and λ-returns (Gallici et al. 2024).
 from mi203jax.configs import PQN
 from mi203jax.core.experiment import Experiment
 
-EXPERIMENT = Experiment(PQN(), "mi203jax.tasks.pqn:task")
+EXPERIMENT = Experiment(
+    PQN(),
+    "mi203jax.tasks.pqn:task",
+    {
+        "games": ("env=Breakout-MinAtar,Asterix-MinAtar,Freeway-MinAtar,SpaceInvaders-MinAtar",),
+        "lambda": ("lambda_=lin(0,1,5)",),
+        "layer_norm": ("layer_norm=false,true", "learning_rate=1e-4,5e-4,2e-3"),
+        "learning_rate": ("learning_rate=log(1e-4,1e-2,5)",),
+    },
+)

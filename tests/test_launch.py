@@ -162,6 +162,29 @@ BAD = [
         "batch_size=4001 is larger than train of mnist_5k/1.0.0: expected at most 4000, all of it",
     ),
     (["--exp=vectors", "data=moon"], "Unknown data=moon"),
+    (["--exp=vectors", "learning_rate=log(1,0.1,3)"], "learning_rate=log(1,0.1,3): expected the lower bound"),
+    (["--exp=vectors", "weight_decay=log(0,1,3)"], "weight_decay=log(0,1,3): expected bounds above 0"),
+    (["--exp=vectors", "noise=uniform(0,1)"], "noise=uniform(0,1): noise shapes the program"),
+    (["--exp=vectors", "momentum=uniform(0,0.9)"], "momentum is drawn: expected --trials=COUNT beside it."),
+    (["--exp=vectors", "momentum=uniform(0,0.9)", "--trials=0"], "--trials=0: expected a whole number"),
+    (["--exp=vectors", "--trials=9"], "--trials=9: nothing is drawn."),
+    (["--exp=vectors", "--search=sobol"], "--search=sobol: nothing is drawn."),
+    (["--exp=vectors", "--search=grid"], "flag --search=grid: value should be one of <random|sobol|optuna>"),
+    (["--exp=vectors", "--seeds=1001"], "1,001 trials: expected --yes beside more than 1,000."),
+    (
+        ["--exp=vectors", "learning_rate=1,2", "momentum=uniform(0,0.9)", "--trials=3", "--search=optuna"],
+        "--search=optuna draws each field that varies: expected learning_rate=choice(VALUE,VALUE).",
+    ),
+    (["--dry-run"], "--dry-run needs an experiment"),
+    (["--exp=dqn", "--dry-run", "--out=x"], "--out contradicts --dry-run"),
+    (["--exp=dqn", "--devices=0"], "--devices=0: expected a number in (0, inf)"),
+    (["--exp=dqn", "--max-memory=-1"], "--max-memory=-1.0: expected gigabytes in (0, inf)"),
+    (["--exp=dqn", "--devices=2", "--parallel=devices"], "--devices divides batches, --parallel=devices"),
+    (["--exp=dqn", "--devices=64"], "--devices=64: expected at most 1, as many as there are."),
+    (["--exp=dqn", "--ray-cpus=2"], "--ray-cpus is of Ray: expected --engine=ray beside it."),
+    (["--exp=dqn", "--engine=slurm"], "flag --engine=slurm: value should be one of <local|ray>"),
+    (["--exp=dqn", "--engine=ray", "--ray-address=x"], "--ray-address=x: expected HOST:PORT"),
+    (["--exp=dqn", "--engine=ray", "--ray-address=localhost:1"], "--ray-address=localhost:1: not reachable"),
 ]
 
 
@@ -177,11 +200,19 @@ def test_bad_input(arguments, message, tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tensorboard_without_its_package(monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("package", "extra", "arguments"),
+    [
+        ("tensorboardX", "tensorboard", ["--tensorboard"]),
+        ("optuna", "optuna", ["gamma=uniform(0.5,1)", "--trials=2", "--search=optuna"]),
+        ("ray", "ray", ["--engine=ray"]),
+    ],
+)
+def test_without_the_package_of_an_extra(monkeypatch, tmp_path, capsys, package, extra, arguments):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    assert main("--exp=dqn", "--tensorboard") == 2
-    assert "pip install 'mi203jax[tensorboard]'" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main("--exp=dqn", *arguments) == 2
+    assert f"pip install 'mi203jax[{extra}]'" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -233,6 +264,40 @@ class TestRuns:
         assert (
             tmp_path / "x" / "pieces" / "0" / "metrics.jsonl"
         ).read_text() == lines  # the training is not repeated
+
+    def test_dry_run_shows_trials_programs_and_memory(self, tmp_path, capsys):
+        assert (
+            main("--exp=toy", "dimension=1,2", "learning_rate=log(0.01,1,3)", "--seeds=2", "--dry-run") == 0
+        )
+        out = capsys.readouterr().out
+        assert re.search(r"program 1: 6 trials side by side, about 1e-07 GB|program 1: 6 trials", out)
+        assert "program 2: 6 trials" in out
+        assert "trial 11 dimension=2 learning_rate=1 seed=1" in out
+        assert "12 trials in all; nothing was run and nothing was written." in out
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_named_sweep_of_draws_takes_its_number_from_the_command_line(
+        self, tmp_path, monkeypatch, capsys
+    ):
+        drawn = EXPERIMENT._replace(sweeps={"rates": ("learning_rate=loguniform(0.01,1)",)})
+        monkeypatch.setattr(experiments, "get", lambda name: drawn)
+        assert main("--exp=toy", "--sweep=rates") == 2
+        assert "learning_rate is drawn: expected --trials=COUNT" in capsys.readouterr().err
+        assert main("--exp=toy", "--sweep=rates", "--trials=3", "--quiet", "--out=x") == 0
+        assert len((tmp_path / "x" / "results.csv").read_text().splitlines()) == 4
+
+    def test_fail_fast(self, tmp_path, capsys):
+        """The first program diverges; the second one waits for a resume."""
+        arguments = ("--exp=toy", "learning_rate=1e30", "dimension=1,2", "--out=x", "--fail-fast")
+        assert main(*arguments) == 1
+        out, err = capsys.readouterr()
+        assert "stopped at the first trial that was lost; --resume=x goes on" in out
+        assert err.startswith("launch.py: trial 0 diverged")
+        assert [line.split(",")[1] for line in (tmp_path / "x" / "results.csv").read_text().splitlines()[1:]] == [
+            "diverged", "waiting",
+        ]  # fmt: skip
+        assert main("--resume=x", "--quiet") == 1
+        assert "waiting" not in (tmp_path / "x" / "results.csv").read_text()
 
     def test_resume_of_a_finished_run(self, capsys):
         assert main("--exp=toy", "--out=x", "--quiet") == 0

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mi203jax.core.checkpoint import Checkpoints
 from mi203jax.core.display import Display
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment
@@ -107,7 +108,7 @@ def resume(
     try:
         session = Session(experiment, directory, options, interruption, engine or Here())
         for folder in directory.pieces:
-            session.piece(folder).checkpoints.verify()
+            Checkpoints(folder.checkpoints, [directory.trials[i] for i in folder.members]).verify()
         interruption.check(directory.path)
         begun, again = directory.provenance(), provenance([])
         directory.save_provenance(begun | {"resumed": [*begun.get("resumed", []), again]})

@@ -17,6 +17,7 @@ from mi203jax.core.errors import UsageError
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.loop import Group
 from mi203jax.core.piece import Options
+from mi203jax.core.plan import plan
 from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.trials import Sweep
 from tests.core.toy import EXPERIMENT, Toy, exact_loss, task
@@ -298,6 +299,98 @@ class TestResume:
         resume(tmp_path, interrupting(10**9), Options())
         assert "begun with jaxlib 0.0.1, going on with" in capsys.readouterr().out
         assert len(json.loads((tmp_path / "provenance.json").read_text())["resumed"]) == 1
+
+
+class TestPieces:
+    def test_groups_that_do_not_fit_are_cut(self, tmp_path):
+        """Into pieces of one program, which changes no result."""
+        arguments = ("noise=1.0", "learning_rate=lin(0.1,0.5,5)")
+        whole = begin(tmp_path / "whole", *arguments)
+        need = plan(task, Sweep(Toy(), arguments).trials(), QUIET)[0].bytes
+        cut = begin(tmp_path / "cut", *arguments, options=QUIET._replace(max_memory=need // 2))
+        pieces = json.loads((tmp_path / "cut" / "config.json").read_text())["pieces"]
+        assert len(pieces) > 1
+        assert sorted(i for piece in pieces for i in piece) == list(range(5))
+        for a, b in zip(whole, cut, strict=True):
+            assert a["trial"] == b["trial"]
+            assert a["eval/loss"] == pytest.approx(b["eval/loss"], rel=1e-5)
+
+    def test_only_what_is_missing_or_failed_runs_again(self, tmp_path, monkeypatch):
+        run, ran = Group.run, []
+
+        def fails(self, *args):
+            ran.append(self.config.dimension)
+            if self.config.dimension == 2:
+                raise MemoryError("no room")
+            return run(self, *args)
+
+        monkeypatch.setattr(Group, "run", fails)
+        rows = begin(tmp_path, "dimension=1,2,3")
+        assert [r["status"] for r in rows].count("failed") == 1
+        before = {n: (tmp_path / "pieces" / n / "metrics.jsonl").read_text() for n in "02"}
+        monkeypatch.setattr(
+            Group, "run", lambda self, *args: (ran.append(-self.config.dimension), run(self, *args))[1]
+        )
+        resume(tmp_path)
+        assert ran == [1, 2, 3, -2]
+        assert before == {n: (tmp_path / "pieces" / n / "metrics.jsonl").read_text() for n in "02"}
+
+    def test_every_failure_is_told_with_its_own_error(self, tmp_path, monkeypatch, capsys):
+        def fails(self, *args):
+            raise ValueError(f"width {self.config.dimension}")
+
+        monkeypatch.setattr(Group, "run", fails)
+        begin(tmp_path, "dimension=1,2", options=Options())
+        out = capsys.readouterr().out
+        assert "trial 0 failed: ValueError: width 1" in out
+        assert "trial 1 failed: ValueError: width 2" in out
+
+    def test_fail_fast_stops_within_a_piece(self, tmp_path):
+        rows = begin(tmp_path, "learning_rate=0.1,1e30", options=QUIET._replace(fail_fast=True))
+        assert {r["trial"]: r["status"] for r in rows} == {0: "running", 1: "diverged"}
+        assert max(r["step"] for r in metrics(tmp_path)) == 10
+        assert {r["trial"]: r["status"] for r in resume(tmp_path)} == {0: "done", 1: "diverged"}
+        begin(tmp_path / "b", "learning_rate=0.1,1e30")
+        assert metrics(tmp_path) == metrics(tmp_path / "b")
+
+
+class TestOptuna:
+    space = ("learning_rate=loguniform(1e-3,1)", "dimension=choice(1,2)")
+
+    def begin(self, path, experiment=EXPERIMENT):
+        sweep = Sweep(Toy(), self.space, seeds=2, draws=9, search="optuna", at_once=4)
+        with Interruption() as interruption:
+            return session.begin("toy", experiment, sweep, str(path), QUIET, interruption)
+
+    def test_learns_round_by_round(self, tmp_path):
+        rows = self.begin(tmp_path)
+        assert len(rows) == 18
+        assert {r["status"] for r in rows} == {"done"}
+        config = json.loads((tmp_path / "config.json").read_text())
+        assert config["sweep"]["search"] == "optuna"
+        assert (tmp_path / "optuna.log").exists()
+
+    def test_a_resume_proposes_what_would_have_been(self, tmp_path):
+        """Stopped in its second round."""
+        asked = []
+
+        def evaluate(c, state, data):
+            def stop(t):
+                asked.append(t)
+                if len(asked) == 60:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+            jax.debug.callback(stop, state.t)
+            return task.evaluate(c, state, data)
+
+        with pytest.raises(Interrupted):
+            self.begin(tmp_path / "a", EXPERIMENT._replace(task=task._replace(evaluate=evaluate)))
+        before = len(json.loads((tmp_path / "a" / "config.json").read_text())["trials"])
+        assert before < 18
+        resume(tmp_path / "a")
+        self.begin(tmp_path / "b")
+        tables = [(tmp_path / name / "config.json").read_text() for name in "ab"]
+        assert tables[0] == tables[1]
 
 
 def test_checkpoints_by_the_clock(tmp_path, monkeypatch):
