@@ -34,16 +34,17 @@ python launch.py --resume=DIR               go on where a run stopped: what is m
 MANY_TRIALS = 1_000  # more need --yes
 
 # What may be given along with what says what to do.
-LAYOUT = {"parallel", "devices", "max_memory", "engine", "ray_address", "ray_cpus", "ray_gpus"}
+LAYOUT = {"parallel", "devices", "engine", "ray_address", "ray_cpus", "ray_gpus"}
 RUNNING = {"checkpoint_every", "cache", "quiet", "tensorboard", "fail_fast"} | LAYOUT
+NEW = {"out", "max_memory"}
 ASKED = {"exp", "sweep", "seed", "seeds", "trials", "search", "at_once", "yes"}
 ALONG = {
     "help": {"exp", "list", "describe", "resume"},
     "list": set(),
     "describe": ASKED,
-    "dry_run": ASKED | LAYOUT,
+    "dry_run": ASKED | LAYOUT | {"max_memory"},
     "resume": RUNNING,
-    "exp": ASKED | {"out"} | RUNNING,
+    "exp": ASKED | NEW | RUNNING,
 }
 
 
@@ -119,7 +120,7 @@ def obey(own: flags.FlagValues, assignments: list[str], interruption: Interrupti
     elif mode == "list":
         print("\n".join(f"{n:<24}{experiments.summary(n)}" for n in experiments.names()))
     elif mode == "describe":
-        print_fields(sweep_of(own, assignments).trials())
+        print_fields(sweep_of(own, assignments))
         for name, named in experiments.get(own.exp).sweeps.items():
             print(f"--sweep={name:<12} {shlex.join(named)}")
     elif mode == "dry_run":
@@ -176,13 +177,17 @@ def mode_of(own: flags.FlagValues, assignments: list[str]) -> str:
         flag = mode.replace("_", "-")
         raise UsageError(f"--{flag} needs an experiment: expected --exp=NAME --{flag}.")
     for name in sorted(given - {mode} - ALONG[mode]):
-        raise UsageError(f"--{name.replace('_', '-')} contradicts --{mode}: expected one of them.")
+        one, other = name.replace("_", "-"), mode.replace("_", "-")
+        raise UsageError(f"--{one} contradicts --{other}: expected one of them.")
     if assignments and mode not in ("exp", "describe", "dry_run", "help"):
         raise UsageError(f"{assignments[0]} contradicts --{mode}: expected nothing beside it.")
     for name in ("resume", "out"):
         if own[name].value == "":
             raise UsageError(f"--{name}=: expected a folder.")
-    for name, what in (("checkpoint_every", "seconds"), ("max_memory", "gigabytes"), ("devices", "a number")):
+    if not 0 <= own.ray_gpus < float("inf"):
+        raise UsageError(f"--ray-gpus={own.ray_gpus}: expected a number in [0, inf).")
+    positive = {"checkpoint_every": "seconds", "max_memory": "gigabytes", "devices": "a number"}
+    for name, what in {**positive, "ray_cpus": "cores"}.items():
         value = own[name].value
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"--{name.replace('_', '-')}={value}: expected {what} in (0, inf).")
@@ -205,7 +210,7 @@ def sweep_of(own: flags.FlagValues, assignments: list[str]) -> Sweep:
     if sweep.search == "optuna":
         require_optuna()
     count = sweep.num_trials()
-    if count > MANY_TRIALS and not own.yes:
+    if count > MANY_TRIALS and not (own.yes or own.dry_run):
         raise UsageError(f"{count:,} trials: expected --yes beside more than {MANY_TRIALS:,}.")
     return sweep
 
@@ -231,7 +236,7 @@ def run(own: flags.FlagValues, assignments: list[str], interruption: Interruptio
     with contextlib.closing(
         RunDirectory.open(own.resume, lambda name: experiments.get(name).config)
     ) as directory:
-        options = prepare(own, directory.trials)
+        options = prepare(own, directory.trials, directory.provenance().get("layout"))
         from mi203jax.core.session import resume
 
         with engine_of(own) as engine:
@@ -240,17 +245,26 @@ def run(own: flags.FlagValues, assignments: list[str], interruption: Interruptio
         return verdict(rows, own.fail_fast)
 
 
-def prepare(own: flags.FlagValues, trials: Sequence[RunConfig]) -> Any:
-    """The options of a session, with jax set up for it."""
+def prepare(own: flags.FlagValues, trials: Sequence[RunConfig], before: Any = None) -> Any:
+    """The options of a session, with jax set up for it.
+
+    Args:
+        own: the flags.
+        trials: what is to run.
+        before: the layout that the run had before, for flags that are not given.
+    """
     from mi203jax.core.compilation_cache import use_compilation_cache
     from mi203jax.core.parallel import cores, use_cpu_devices
     from mi203jax.core.piece import Options
 
     if own.cache:
         use_compilation_cache()
+    layout = {"parallel": own.parallel, "devices": own.devices}
+    if isinstance(before, dict):
+        layout |= {n: v for n, v in before.items() if n in layout and not own[n].present}
     together = max(map(len, group(trials)))
-    spread = min(cores(), together) if own.parallel in ("auto", "devices") and own.engine == "local" else 1
-    use_cpu_devices(min(cores(), max(own.devices, spread)))
+    spreads = layout["parallel"] in ("auto", "devices") and own.engine == "local"
+    use_cpu_devices(min(cores(), max(layout["devices"], together if spreads else 1)))
     limit = None if own.max_memory is None else int(own.max_memory * 1e9)
     return Options(
         checkpoint_every=own.checkpoint_every,
@@ -258,9 +272,8 @@ def prepare(own: flags.FlagValues, trials: Sequence[RunConfig]) -> Any:
         tensorboard=own.tensorboard,
         debug=own.debug,
         fail_fast=own.fail_fast,
-        parallel=own.parallel,
-        devices=own.devices,
         max_memory=limit,
+        **layout,
     )
 
 
@@ -277,7 +290,7 @@ def engine_of(own: flags.FlagValues) -> Any:
 
 def verdict(rows: list[dict[str, Any]], fail_fast: bool) -> int:
     """The exit status of a run: 1 if a trial failed, or all of them are lost."""
-    lost = sorted((r for r in rows if r["status"] != "done"), key=lambda r: r["status"] != "failed")
+    lost = [r for s in ("failed", "diverged") for r in rows if r["status"] == s]
     if not lost or (lost[0]["status"] != "failed" and len(lost) < len(rows) and not fail_fast):
         return 0
     return complain(f"trial {lost[0]['trial']} {lost[0]['status']}: {lost[0]['error']}", 1)
@@ -293,7 +306,8 @@ def dry_run(own: flags.FlagValues, assignments: list[str]) -> None:
     fields = varied_fields(trials)
     for number, planned in enumerate(plan(experiments.get(own.exp).load_task(), trials, options), 1):
         how = planned.group.layout.words(len(planned.members))
-        print(f"program {number}: {len(planned.members)} trials {how}, about {planned.bytes / 1e9:.2g} GB")
+        size = f"about {planned.bytes / 1e6:,.3g} MB"
+        print(f"program {number}: {len(planned.members)} trials {how}, {size}".replace(" ,", ","))
         for i in planned.members:
             print(f"    trial {i} {label(trials[i], fields)}".rstrip())
     print(f"\n{sweep.num_trials():,} trials in all; nothing was run and nothing was written.")
@@ -301,8 +315,9 @@ def dry_run(own: flags.FlagValues, assignments: list[str]) -> None:
         print(f"These are the first: optuna proposes the others {sweep.at_once} at a time.")
 
 
-def print_fields(trials: list[RunConfig]) -> None:
+def print_fields(sweep: Sweep) -> None:
     """A line a field, and what a run would be."""
+    trials = sweep.trials()
     rows = [{column: column for column in describe(trials[0])[0]}, *describe(trials[0])]
     varied = varied_fields(trials)
     for row in rows[1:]:
@@ -315,7 +330,7 @@ def print_fields(trials: list[RunConfig]) -> None:
     c, programs = trials[0], len(group(trials))
     steps, every = (n * c.steps_per_iteration for n in (c.num_iterations, c.eval_iterations))
     print("\ntogether: values of a sweep share one compiled program; apart: each has its own.")
-    print(f"{len(trials)} trials in {programs} programs; {steps:,} steps, evaluated every {every:,}.")
+    print(f"{sweep.num_trials()} trials in {programs} programs; {steps:,} steps, evaluated every {every:,}.")
 
 
 def complain(error: Any, status: int) -> int:

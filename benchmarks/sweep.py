@@ -108,18 +108,18 @@ def registry():
 def overhead():
     """A whole run with its records and checkpoints against the bare loop."""
     rows = []
-    for name, steps in (("vectors", 640_000), ("dqn", 512_000)):
+    for name, steps in (("vectors", 1_280_000), ("dqn", 128_000)):
         experiment = experiments.get(name)
         config = dataclasses.replace(experiment.config, total_steps=steps, eval_every=steps // 10)
         task = experiment.load_task()
         bare_task = task._replace(figures=lambda *a: {})
         times = []
-        for _ in range(3):
+        for _ in range(2):
             bare = train(task, seeds(config, 4))
             jax.clear_caches()
             with tempfile.TemporaryDirectory() as folder, Interruption() as interruption:
                 sweep = Sweep(config, seeds=4)
-                quiet = Options(quiet=True)
+                quiet = Options(quiet=True, checkpoint_every=5.0)  # the default is 60
                 start = time.perf_counter()
                 begin(name, experiment._replace(task=bare_task), sweep, folder, quiet, interruption)
                 whole = time.perf_counter() - start

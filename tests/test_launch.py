@@ -16,6 +16,7 @@ import pytest
 
 import experiments
 import launch
+from mi203jax.core import session
 from mi203jax.core.errors import UsageError
 from tests.core.toy import EXPERIMENT
 
@@ -147,7 +148,7 @@ BAD = [
     (["--exp=dqn", "--out="], "--out=: expected a folder"),
     (["--exp=dqn", "--out=/proc/run"], "--out=/proc/run cannot be written"),
     (["--exp=dqn", "-x"], "Unknown flag"),
-    (["--exp=dqn", "--sweep=best"], "Unknown --sweep=best. There is none."),
+    (["--exp=dqn", "--sweep=best"], "Unknown --sweep=best. Choose one of: games, "),
     (["--exp=image_classification", "--sweep=bets"], "Unknown --sweep=bets. Did you mean 'best'?"),
     (["--exp=image_classification", "augment=(afine)"], "augment=(afine): Did you mean 'affine'?"),
     (
@@ -182,6 +183,10 @@ BAD = [
     (["--exp=dqn", "--devices=2", "--parallel=devices"], "--devices divides batches, --parallel=devices"),
     (["--exp=dqn", "--devices=64"], "--devices=64: expected at most 1, as many as there are."),
     (["--exp=dqn", "--ray-cpus=2"], "--ray-cpus is of Ray: expected --engine=ray beside it."),
+    (["--exp=dqn", "--engine=ray", "--ray-cpus=nan"], "--ray-cpus=nan: expected cores in (0, inf)"),
+    (["--exp=dqn", "--engine=ray", "--ray-cpus=0"], "--ray-cpus=0.0: expected cores in (0, inf)"),
+    (["--exp=dqn", "--engine=ray", "--ray-gpus=-1"], "--ray-gpus=-1.0: expected a number in [0, inf)"),
+    (["--exp=vectors", "--max-memory=1e-6"], "--max-memory=1e-06: one trial takes about"),
     (["--exp=dqn", "--engine=slurm"], "flag --engine=slurm: value should be one of <local|ray>"),
     (["--exp=dqn", "--engine=ray", "--ray-address=x"], "--ray-address=x: expected HOST:PORT"),
     (["--exp=dqn", "--engine=ray", "--ray-address=localhost:1"], "--ray-address=localhost:1: not reachable"),
@@ -270,7 +275,8 @@ class TestRuns:
             main("--exp=toy", "dimension=1,2", "learning_rate=log(0.01,1,3)", "--seeds=2", "--dry-run") == 0
         )
         out = capsys.readouterr().out
-        assert re.search(r"program 1: 6 trials side by side, about 1e-07 GB|program 1: 6 trials", out)
+        size = re.search(r"program 1: 6 trials side by side, about (.*) MB", out)
+        assert 1e-5 < float(size[1]) < 1e-2  # two numbers, a key and a few metrics for each trial
         assert "program 2: 6 trials" in out
         assert "trial 11 dimension=2 learning_rate=1 seed=1" in out
         assert "12 trials in all; nothing was run and nothing was written." in out
@@ -297,7 +303,20 @@ class TestRuns:
             "diverged", "waiting",
         ]  # fmt: skip
         assert main("--resume=x", "--quiet") == 1
+        assert main("--exp=toy", "learning_rate=0.1,1e30", "--out=y", "--fail-fast", "--quiet") == 1
+        assert "launch.py: trial 1 diverged: " in capsys.readouterr().err
         assert "waiting" not in (tmp_path / "x" / "results.csv").read_text()
+
+    def test_a_resume_keeps_the_layout(self, tmp_path, monkeypatch):
+        seen = []
+        run = session.Session.run
+        monkeypatch.setattr(
+            session.Session, "run", lambda self: (seen.append(self.options.parallel), run(self))[1]
+        )
+        assert main("--exp=toy", "fail_late=true", "--parallel=map", "--out=x", "--quiet") == 1
+        assert main("--resume=x", "--quiet") == 1
+        assert main("--resume=x", "--quiet", "--parallel=vmap") == 1
+        assert seen == ["map", "map", "vmap"]
 
     def test_resume_of_a_finished_run(self, capsys):
         assert main("--exp=toy", "--out=x", "--quiet") == 0

@@ -95,7 +95,9 @@ class Checkpoints:
 
     def _damaged(self, iteration: int, reason: str) -> UsageError:
         where = self.folder / str(iteration)
-        return UsageError(f"Checkpoint {where} is damaged: {reason}. Start the run anew in another folder.")
+        return UsageError(
+            f"Checkpoint {where} is damaged: {reason}. Delete {self.folder} to begin its trials anew."
+        )
 
 
 class _orbax:  # noqa: N801

@@ -161,7 +161,10 @@ class Display:
 def _remark(row: Row, first: Row) -> str:
     if row is first:
         return "best"
-    return {True: "not distinguishable from the best", False: "", None: ""}[row["tie"]]
+    if row["mean"] is None:
+        return ""
+    remarks = {True: "not distinguishable from the best", False: "worse", None: "too few seeds to tell"}
+    return remarks[row["tie"]]
 
 
 class _Speed(ProgressColumn):

@@ -1,45 +1,35 @@
-"""Packages that come with an extra, and what to say where one is not installed. Does not import jax."""
+"""Packages that come with an extra. Does not import jax."""
 
+import importlib
 from typing import Any
 
 from mi203jax.core.errors import UsageError
 
 
-def require_optuna() -> Any:
-    """Optuna, made silent.
+def require(package: str, flag: str, extra: str) -> Any:
+    """A package that a flag needs.
 
     Raises:
         UsageError: naming the extra, if it is not installed.
     """
     try:
-        import optuna
+        return importlib.import_module(package)
     except ImportError:
-        raise UsageError("--search=optuna needs a package: pip install 'mi203jax[optuna]'.") from None
+        raise UsageError(f"{flag} needs a package: pip install 'mi203jax[{extra}]'.") from None
+
+
+def require_optuna() -> Any:
+    """Optuna, made silent; see `require`."""
+    optuna = require("optuna", "--search=optuna", "optuna")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 
 
 def require_ray() -> Any:
-    """Ray.
-
-    Raises:
-        UsageError: naming the extra, if it is not installed.
-    """
-    try:
-        import ray
-    except ImportError:
-        raise UsageError("--engine=ray needs a package: pip install 'mi203jax[ray]'.") from None
-    return ray
+    """Ray; see `require`."""
+    return require("ray", "--engine=ray", "ray")
 
 
 def require_tensorboard() -> Any:
-    """The class that writes event files.
-
-    Raises:
-        UsageError: naming the extra, if its package is not installed.
-    """
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError:
-        raise UsageError("--tensorboard needs a package: pip install 'mi203jax[tensorboard]'.") from None
-    return SummaryWriter
+    """The class that writes TensorBoard's files; see `require`."""
+    return require("tensorboardX", "--tensorboard", "tensorboard").SummaryWriter

@@ -16,10 +16,18 @@ class Need(NamedTuple):
     """What a group of trials takes, in bytes: of the machine, or of each GPU."""
 
     trials: int  # that share the memory
+    places: int  # memories like it: 1 machine, or as many GPUs as there are
     in_turn: bool  # whether one of them at a time is worked on
     shared: int  # data, whatever the number of trials
     kept: int  # states of all trials
     total: int
+
+    @property
+    def of_one(self) -> float:
+        """What one trial takes alone."""
+        if self.in_turn:
+            return self.total - self.kept + self.kept / self.trials
+        return self.shared + (self.total - self.shared) / self.trials
 
     def at_most(self, limit: int) -> int:
         """The largest number of trials that stay under the limit; at least 1."""
@@ -27,7 +35,7 @@ class Need(NamedTuple):
             room, each = limit - self.total + self.kept, self.kept / self.trials
         else:
             room, each = limit - self.shared, (self.total - self.shared) / self.trials
-        return max(1, int(room // max(1.0, each)))
+        return self.places * max(1, int(room // max(1.0, each)))
 
 
 def available() -> int:

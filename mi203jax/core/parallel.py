@@ -172,7 +172,7 @@ class Trials:
         """The memory of the whole group, as one that may be cut; of each GPU where there are several."""
         places = 1 if jax.default_backend() == "cpu" else self._layout.spread
         trials = self._padded // places
-        return Need(trials, self._layout.inner == "map", shared, kept // places, total // places)
+        return Need(trials, places, self._layout.inner == "map", shared, kept // places, total // places)
 
     def share(self, tree: PyTree) -> PyTree:
         """Arrays that all trials share, on each device once."""

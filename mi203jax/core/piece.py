@@ -1,5 +1,6 @@
 """A piece of a run: trials as one compiled program, with their records, checkpoints and statuses."""
 
+import functools
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -12,8 +13,9 @@ import numpy as np
 from mi203jax.core.checkpoint import Checkpoints
 from mi203jax.core.config import RunConfig
 from mi203jax.core.errors import UsageError
+from mi203jax.core.files import lock
 from mi203jax.core.interruption import Interrupted, Interruption
-from mi203jax.core.loop import Group, Progress
+from mi203jax.core.loop import Carry, Group, Progress
 from mi203jax.core.parallel import Parallel
 from mi203jax.core.piece_folder import PieceFolder, Record, Status
 from mi203jax.core.tensorboard import Tensorboard
@@ -52,7 +54,7 @@ class Piece:
         self,
         folder: PieceFolder,
         configs: Sequence[RunConfig],
-        group: Group,
+        make_group: Callable[[], Group],
         objective: str,
         options: Options,
         run: Path,
@@ -61,20 +63,32 @@ class Piece:
         Args:
             folder: what is kept.
             configs: the trials' configurations.
-            group: their program.
+            make_group: gives their program; called when it is first needed.
             objective: the metric that statuses tell.
             options: how they run.
             run: the folder of the whole run, which a message on an interruption names.
         """  # noqa: D205, D212
         self.folder = folder
         self.config = configs[0]
-        self.group = group
-        self.like = group.abstract()
+        self._make_group = make_group
         self.checkpoints = Checkpoints(folder.checkpoints, configs)
         self._objective = objective
         self._options = options
-        self._run = run
+        self._run_path = run
         self._tensorboard = Tensorboard(run / "tensorboard") if options.tensorboard else None
+
+    @functools.cached_property
+    def group(self) -> Group:
+        """The trials' program."""
+        return self._make_group()
+
+    def restore(self) -> tuple[int, Carry] | None:
+        """Iterations done and the carry then, by the newest checkpoint; None if there is none.
+
+        Raises:
+            UsageError: if it is damaged.
+        """
+        return self.checkpoints.restore(self.group.abstract())
 
     def try_run(self, watch: Watch, interruption: Interruption) -> None:
         """As `run`, but an error is kept as what became of the trials, so that other pieces can go on."""
@@ -91,15 +105,20 @@ class Piece:
         """Runs what is missing.
 
         Raises:
-            UsageError: if a checkpoint is damaged.
+            UsageError: if a checkpoint is damaged, or another process runs the piece.
             Interrupted: after a signal, with everything saved.
         """
+        self.folder.path.mkdir(parents=True, exist_ok=True)
+        with lock(self.folder.path):
+            self._go_on(watch, interruption)
+
+    def _go_on(self, watch: Watch, interruption: Interruption) -> None:
         c, folder = self.config, self.folder
-        resume = self.checkpoints.restore(self.like)
+        resume = self.restore()
         done = resume[0] * c.steps_per_iteration if resume else -1
         kept = folder.cut(done)
         before = max((r["seconds"] for r in kept), default=0.0)
-        self._begin(done)
+        self._begin(done, kept)
         pace, begun, saved, told = _Pace(), time.monotonic(), time.monotonic(), time.monotonic()
         for progress in self.group.run(pace, resume):
             training = jax.device_get(progress.training)  # waits for the chunk
@@ -123,7 +142,7 @@ class Piece:
             if now - told > STATUS_EVERY:
                 folder.save_statuses()
                 told = now
-            interruption.check(self._run)
+            interruption.check(self._run_path)
         self._set({i: s._replace(status="done") for i, s in self._running().items()})
         folder.save_statuses()
 
@@ -138,12 +157,13 @@ class Piece:
         for i, status in new.items():
             self.folder.statuses[i] = status
 
-    def _begin(self, done: int) -> None:
+    def _begin(self, done: int, kept: Sequence[Record]) -> None:
         """Marks as running what did not diverge up to the step where the piece goes on."""
-        again = Status("running", max(0, done))
+        last = {r["trial"]: r.get(self._objective) for r in kept}
         for i, status in enumerate(self.folder.statuses):
             if status.status != "diverged" or status.step > done:
-                self.folder.statuses[i] = again._replace(objective=status.objective)
+                objective = last.get(self.folder.members[i])
+                self.folder.statuses[i] = Status("running", max(0, done), objective=objective)
         self.folder.save_statuses()
 
     def _record(self, progress: Progress, seconds: float, watch: Watch) -> None:

@@ -110,13 +110,12 @@ class PieceFolder:
         Raises:
             UsageError: if another line is damaged.
         """
-        path = self.path / "metrics.jsonl"
-        lines = path.read_bytes().split(b"\n") if path.exists() else []
-        members = set(self.members)
-        records = [_record(line, members) for line in lines[:-1]]
-        if None in records:
-            raise UsageError(f"{path}: line {records.index(None) + 1} is damaged.")
-        return [r for r in records if r is not None]
+        path, members = self.path / "metrics.jsonl", set(self.members)
+        records = read_records(path) if path.exists() else []
+        for number, record in enumerate(records, 1):
+            if record["trial"] not in members:
+                raise UsageError(f"{path}: line {number} is damaged.")
+        return records
 
     def cut(self, step: int) -> list[Record]:
         """Drops what was recorded after `step`, to be computed again; gives what stays."""
@@ -127,16 +126,27 @@ class PieceFolder:
         return kept
 
 
-def _record(line: bytes, members: set[int]) -> Record | None:
+def read_records(path: Path) -> list[Record]:
+    """The lines of a `metrics.jsonl`; a torn last line is left out.
+
+    Raises:
+        UsageError: if another line is damaged.
+    """
+    records = [_record(line) for line in path.read_bytes().split(b"\n")[:-1]]
+    if None in records:
+        raise UsageError(f"{path}: line {records.index(None) + 1} is damaged.")
+    return [r for r in records if r is not None]
+
+
+def _record(line: bytes) -> Record | None:
     """A line of `metrics.jsonl`; None if it is damaged."""
     try:
         record = json.loads(line)
         whole, seconds = (record["trial"], record["step"]), record["seconds"]
     except (ValueError, KeyError, TypeError):
         return None
-    if not all(type(n) is int for n in whole) or not isinstance(seconds, int | float):
-        return None
-    return record if whole[0] in members else None
+    sound = all(type(n) is int for n in whole) and isinstance(seconds, int | float)
+    return record if sound else None
 
 
 def _plain(record: Record) -> Record:

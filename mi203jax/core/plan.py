@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mi203jax.core.config import RunConfig
+from mi203jax.core.errors import UsageError
 from mi203jax.core.loop import Group
 from mi203jax.core.memory import SHARE, available
 from mi203jax.core.parallel import choose_layout
@@ -24,6 +25,8 @@ class Planned(NamedTuple):
 def plan(task: Task, trials: Sequence[RunConfig], options: Options, workers: int = 1) -> list[Planned]:
     """The pieces of trials; each program is traced, so that mistakes show before anything is written.
 
+    A group is cut where it would not fit into memory, and where workers would stand idle.
+
     Args:
         task: what they learn.
         trials: their configurations.
@@ -33,10 +36,12 @@ def plan(task: Task, trials: Sequence[RunConfig], options: Options, workers: int
     Raises:
         UsageError: if a configuration cannot work.
     """
+    groups = group(trials)
+    limit = options.max_memory or int(SHARE * available() / workers)  # as if all were on this machine
     pieces = []
-    for members in group(trials):
-        for part in _shares(members, workers):
-            pieces += _fitting(task, trials, part, options)
+    for members in groups:
+        for part in _shares(members, -(-workers // len(groups))):
+            pieces += _fitting(task, trials, part, options, limit)
     return pieces
 
 
@@ -46,11 +51,15 @@ def program(task: Task, configs: Sequence[RunConfig], options: Options) -> Group
     return Group(task, configs, task.data(configs[0]), layout)
 
 
-def _fitting(task: Task, trials: Sequence[RunConfig], members: list[int], options: Options) -> list[Planned]:
+def _fitting(
+    task: Task, trials: Sequence[RunConfig], members: list[int], options: Options, limit: int
+) -> list[Planned]:
     whole = program(task, [trials[i] for i in members], options)
     whole.abstract()
     need = whole.need()
-    limit = options.max_memory or int(SHARE * available())
+    if options.max_memory and need.of_one > limit:
+        size = need.of_one / 1e9
+        raise UsageError(f"--max-memory={limit / 1e9:g}: one trial takes about {size:.2g} gigabytes.")
     count = -(-len(members) // need.at_most(limit))
     if count == 1:
         return [Planned(members, whole, need.total)]

@@ -4,6 +4,7 @@ Ours is the task: one piece, in its folder on a disk that all machines share, fr
 worker that is killed loses nothing but the time since then.
 """
 
+import functools
 import os
 import socket
 from collections.abc import Sequence
@@ -14,8 +15,8 @@ from mi203jax.core.compilation_cache import use_compilation_cache
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.extras import require_ray
-from mi203jax.core.files import lock
 from mi203jax.core.interruption import Interruption
+from mi203jax.core.parallel import use_cpu_devices
 from mi203jax.core.piece import Options, Piece, Watch, fail
 from mi203jax.core.piece_folder import PieceFolder
 from mi203jax.core.plan import program
@@ -52,7 +53,10 @@ class RayEngine:
             _check_reachable(address)
         try:
             self._ray.init(
-                address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+                address=address or "local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
             )
         except Exception as error:  # Ray raises whatever it meets
             reason = str(error).strip().splitlines()[0][:200]
@@ -104,10 +108,9 @@ class RayEngine:
             self._ray.get(reference)
         except Exception as error:
             folder.read()
-            if not folder.is_final and not any(s.status == "failed" for s in folder.statuses):
-                fail(folder, f"{type(error).__name__}: its worker died", str(error))
+            cause = getattr(error, "cause", None) or error  # what the worker raised, if it lived
+            fail(folder, f"{type(cause).__name__}: {cause}", str(error))
         folder.read()
-        session.display.say(session.summary_of(folder))
         session.ended(folder)
 
     def _stop(self, references: list[Any]) -> None:
@@ -121,20 +124,15 @@ class RayEngine:
 def _run_piece(run: str, number: int, experiment: Experiment, options: Options) -> None:
     """Runs a piece in a worker of Ray's."""
     use_compilation_cache()
+    use_cpu_devices(options.devices)
     contents = read_config(Path(run), lambda name: experiment.config)
     members = contents.pieces[number]
     folder = PieceFolder(Path(run) / "pieces" / str(number), members)
-    folder.path.mkdir(parents=True, exist_ok=True)
     folder.read()
     task, configs = experiment.load_task(), [contents.trials[i] for i in members]
-    held = lock(folder.path)
-    try:
-        with Interruption() as interruption:
-            group = program(task, configs, options)
-            piece = Piece(folder, configs, group, task.objective, options, Path(run))
-            piece.try_run(Watch(), interruption)
-    finally:
-        held.release()
+    make_group = functools.partial(program, task, configs, options)
+    with Interruption() as interruption:
+        Piece(folder, configs, make_group, task.objective, options, Path(run)).try_run(Watch(), interruption)
 
 
 def _paths() -> list[str]:

@@ -13,8 +13,8 @@ import numpy as np
 
 from mi203jax.core.config import RunConfig, format_value
 from mi203jax.core.errors import UsageError
-from mi203jax.core.files import write_text
-from mi203jax.core.piece_folder import Record, Status
+from mi203jax.core.files import read_json, write_text
+from mi203jax.core.piece_folder import Record, Status, read_records
 from mi203jax.core.trials import arms, varied_fields
 
 Row = dict[str, Any]
@@ -76,7 +76,7 @@ def arm_rows(trials: Sequence[RunConfig], rows: Sequence[Row], objective: str, b
         mean = float(np.mean(list(by_seed.values()))) if by_seed else None
         row: Row = {n: format_value(getattr(trials[members[0]], n)) for n in fields}
         row |= {
-            "seeds": len(ended),
+            "seeds": len(by_seed),
             "lost": sum(rows[i]["status"] in ("failed", "diverged") for i in members),
         }
         found.append(row | {"mean": mean, "low": low, "high": high, "by_seed": by_seed})
@@ -152,6 +152,8 @@ def load_results(path: str | Path) -> Any:
 def load_metrics(path: str | Path) -> Any:
     """Everything that a run recorded as a `pandas.DataFrame`, a row for each trial and evaluation.
 
+    Beside the metrics stand the fields in which the trials differ.
+
     Args:
         path: the run's folder; the run may still be going on.
 
@@ -163,5 +165,7 @@ def load_metrics(path: str | Path) -> Any:
     files = sorted(Path(path).expanduser().glob("pieces/*/metrics.jsonl"))
     if not files:
         raise UsageError(f"{path} has no pieces/*/metrics.jsonl: expected the folder of a run.")
-    tables = [pd.read_json(file, lines=True) for file in files]
-    return pd.concat(tables).sort_values(["trial", "step"], ignore_index=True)
+    records = [record for file in files for record in read_records(file)]
+    varied = pd.DataFrame(read_json(Path(path).expanduser() / "config.json")["trials"])
+    metrics = pd.DataFrame(records).sort_values(["trial", "step"], ignore_index=True)
+    return metrics.join(varied, on="trial")

@@ -4,11 +4,13 @@ Does not import jax.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from mi203jax.core.errors import UsageError
 from mi203jax.core.extras import require_optuna
 from mi203jax.core.space import Distribution
 
@@ -49,6 +51,7 @@ def propose(
     seed: int,
     tried: Sequence[Tried],
     best: Literal["max", "min"],
+    works: Callable[[Values], bool] = lambda values: True,
 ) -> list[Values]:
     """What Optuna's TPE sampler (Watanabe 2023) would try next; the same for the same arguments.
 
@@ -58,9 +61,10 @@ def propose(
         seed: of the draws.
         tried: what was tried before.
         best: whether a larger or a smaller objective is better.
+        works: whether values may be tried; others are as if they had failed.
 
     Raises:
-        UsageError: if optuna is not installed.
+        UsageError: if optuna is not installed, or hardly any values may be tried.
     """
     optuna = require_optuna()
     distributions = {n: _as_optuna(d) for n, d in space.items()}
@@ -68,26 +72,31 @@ def propose(
     sampler = optuna.samplers.TPESampler(seed=(seed + 7919 * len(tried)) % 2**32, constant_liar=True)
     study = optuna.create_study(direction=_DIRECTION[best], sampler=sampler)
     study.add_trials(_trials(space, tried))
-    proposed = []
-    for _ in range(count):
-        asked = study.ask(distributions).params
-        proposed.append({n: _from_optuna(d, asked[n]) for n, d in space.items()})
-    return proposed
+    proposed: list[Values] = []
+    for _ in range(50 * count):
+        trial = study.ask(distributions)
+        values = {n: _from_optuna(d, trial.params[n]) for n, d in space.items()}
+        if not works(values):
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            continue
+        proposed.append(values)
+        if len(proposed) == count:
+            return proposed
+    raise UsageError(f"--search=optuna: hardly any values of {', '.join(space)} go together.")
 
 
 def save_study(
     path: str, space: Mapping[str, Distribution], tried: Sequence[Tried], best: Literal["max", "min"]
 ) -> None:
-    """Adds to Optuna's storage, a file, the trials that it does not hold yet, for its own tools."""
+    """Writes Optuna's storage, a file, anew with what was tried, for its own tools."""
     optuna = require_optuna()
+    Path(path).unlink(missing_ok=True)
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     storage = JournalStorage(JournalFileBackend(path))
-    study = optuna.create_study(
-        study_name="mi203jax", storage=storage, direction=_DIRECTION[best], load_if_exists=True
-    )
-    study.add_trials(_trials(space, tried)[len(study.trials) :])
+    study = optuna.create_study(study_name="mi203jax", storage=storage, direction=_DIRECTION[best])
+    study.add_trials(_trials(space, tried))
 
 
 _DIRECTION = {"max": "maximize", "min": "minimize"}

@@ -2,20 +2,22 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from mi203jax.core.checkpoint import Checkpoints
+from mi203jax.core.config import RunConfig
 from mi203jax.core.display import Display
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.figures import save_figure
 from mi203jax.core.interruption import Interruption
 from mi203jax.core.loop import Group, trial
+from mi203jax.core.parallel import choose_layout
 from mi203jax.core.piece import Options, Piece, Values, Watch
 from mi203jax.core.piece_folder import PieceFolder
-from mi203jax.core.plan import plan, program
+from mi203jax.core.plan import Planned, plan, program
 from mi203jax.core.provenance import differences, provenance
 from mi203jax.core.results import Row, arm_rows, ranked, results, write_csv
 from mi203jax.core.run_directory import RunDirectory
@@ -48,10 +50,9 @@ class Here:
         """See `Engine`."""
         for folder in pieces:
             session.interruption.check(session.directory.path)
-            if session.is_stopped:
-                return
-            session.piece(folder).try_run(session.watch(), session.interruption)
-            session.ended(folder)
+            if not session.is_stopped:
+                session.piece(folder).try_run(session.watch(), session.interruption)
+                session.ended(folder)
 
 
 def begin(
@@ -82,11 +83,11 @@ def begin(
     task, trials = experiment.load_task(), sweep.trials()
     planned = plan(task, trials, options, engine.workers)
     interruption.check()
-    directory = RunDirectory.create(out, name, sweep, provenance([c.seed for c in trials]))
+    layout = {"layout": {"parallel": options.parallel, "devices": options.devices}}
+    directory = RunDirectory.create(out, name, sweep, provenance([c.seed for c in trials]) | layout)
     try:
         session = Session(experiment, directory, options, interruption, engine)
-        folders = directory.add(trials, [p.members for p in planned])
-        session.programs = {f.path: p.group for f, p in zip(folders, planned, strict=True)}
+        session.add(trials, planned)
         return session.run()
     finally:
         directory.close()
@@ -108,7 +109,9 @@ def resume(
     try:
         session = Session(experiment, directory, options, interruption, engine or Here())
         for folder in directory.pieces:
-            Checkpoints(folder.checkpoints, [directory.trials[i] for i in folder.members]).verify()
+            if not folder.is_final:
+                choose_layout(session.task.on_cpu, len(folder.members), options.parallel, options.devices)
+                session.piece(folder).checkpoints.verify()
         interruption.check(directory.path)
         begun, again = directory.provenance(), provenance([])
         directory.save_provenance(begun | {"resumed": [*begun.get("resumed", []), again]})
@@ -137,7 +140,7 @@ class Session:
         self.interruption = interruption
         self.engine = engine
         self.display = Display(options.quiet, self.task.objective)
-        self.programs: dict[Any, Group] = {}  # of pieces that were planned and wait
+        self._programs: dict[Path, Group] = {}  # of pieces that were planned here and wait
         self.is_stopped = False  # by --fail-fast
 
     def run(self) -> list[Row]:
@@ -149,10 +152,10 @@ class Session:
         self.display.say(f"run directory: {self.directory.path}")
         waiting = [f for f in self.directory.pieces if not f.is_final]
         try:
-            while waiting and not self.is_stopped:
+            while not self.is_stopped and (waiting := waiting or self._next_round()):
                 self.display.begin(self.directory.experiment, *self._steps())
                 self.engine.run(self, waiting)
-                waiting = self._next_round()
+                waiting = []
         finally:
             self.display.end()
         self.interruption.check(self.directory.path)
@@ -163,8 +166,18 @@ class Session:
     def piece(self, folder: PieceFolder) -> Piece:
         """A piece that can run in this process."""
         configs = [self.directory.trials[i] for i in folder.members]
-        group = self.programs.pop(folder.path, None) or program(self.task, configs, self.options)
-        return Piece(folder, configs, group, self.task.objective, self.options, self.directory.path)
+
+        def make_group() -> Group:
+            return self._programs.pop(folder.path, None) or program(self.task, configs, self.options)
+
+        return Piece(folder, configs, make_group, self.task.objective, self.options, self.directory.path)
+
+    def add(self, trials: Sequence[RunConfig], planned: Sequence[Planned]) -> list[PieceFolder]:
+        """Adds trials to the run, as pieces."""
+        folders = self.directory.add(trials, [p.members for p in planned])
+        if isinstance(self.engine, Here):
+            self._programs |= {f.path: p.group for f, p in zip(folders, planned, strict=True)}
+        return folders
 
     def watch(self) -> Watch:
         """What shows a piece that runs in this process."""
@@ -184,19 +197,21 @@ class Session:
         self.display.update(self._steps()[0], self._tally(), training or {})
 
     def ended(self, folder: PieceFolder) -> None:
-        """A piece ended: what failed is told."""
+        """A piece ended: what came of it is told, and the table written as far as it goes."""
+        if len(self.directory.pieces) > 1:
+            self.display.say(self._summary_of(folder))
+            self._write_results()
         lost = [s for s in folder.statuses if s.status in ("failed", "diverged")]
         failed = [s for s in lost if s.status == "failed"]
         if failed:
             self.display.say(f"{self._names(folder)} failed: {failed[0].error}; see {folder.path}/errors.txt")
         self.is_stopped |= self.options.fail_fast and bool(lost)
 
-    def summary_of(self, folder: PieceFolder) -> str:
-        """What became of a piece, in a line."""
+    def _summary_of(self, folder: PieceFolder) -> str:
         values = [s.objective for s in folder.statuses if s.objective is not None]
         best = (max if self.task.best == "max" else min)(values, default=None)
         reached = "" if best is None else f": {self.task.objective} {best:.4g}"
-        return f"{self._names(folder)} ended{reached}"
+        return f"{self._names(folder)} ended{reached}; {self._tally()}"
 
     def _say_diverged(self, folder: PieceFolder, position: int) -> None:
         error = folder.statuses[position].error
@@ -243,10 +258,7 @@ class Session:
         if len(tried) >= (sweep.draws or 0):
             return []
         trials = sweep.proposals(tried, self.task.best)
-        planned = plan(self.task, trials, self.options, self.engine.workers)
-        folders = directory.add(trials, [p.members for p in planned])
-        self.programs |= {f.path: p.group for f, p in zip(folders, planned, strict=True)}
-        return folders
+        return self.add(trials, plan(self.task, trials, self.options, self.engine.workers))
 
     def _tried(self) -> list[Tried]:
         sweep, statuses = self.directory.sweep, self.directory.statuses
@@ -263,11 +275,10 @@ class Session:
 
     def _conclude(self) -> list[Row]:
         run, records = self.directory, self.directory.records()
-        rows = results(run.trials, run.statuses, records, self.task.objective, self.task.best)
-        write_csv(run.path / "results.csv", rows)
+        rows = self._write_results()
         order = ranked(rows, self.task.objective, self.task.best)
         self.display.say("drawing the figures")
-        drawn = sweep_figures(run.trials, records, self.task.objective, self.task.best, run.experiment)
+        drawn = sweep_figures(run.trials, rows, records, self.task.objective, self.task.best, run.experiment)
         files = [save_figure(run.path / "figures" / name, figure) for name, figure in drawn.items()]
         figures = self._figures_of(order[0])
         self.interruption.check(run.path)
@@ -279,6 +290,12 @@ class Session:
         self.display.summary(order, of_arms, self.task.objective, run.path, files)
         return order
 
+    def _write_results(self) -> list[Row]:
+        run = self.directory
+        rows = results(run.trials, run.statuses, run.records(), self.task.objective, self.task.best)
+        write_csv(run.path / "results.csv", rows)
+        return rows
+
     def _figures_of(self, row: Row) -> dict[str, Any]:
         """The task's own figures, of the best trial."""
         if row["status"] != "done":
@@ -286,7 +303,7 @@ class Session:
         index = row["trial"]
         folder = next(f for f in self.directory.pieces if index in f.members)
         piece = self.piece(folder)
-        restored = piece.checkpoints.restore(piece.like)
+        restored = piece.restore()
         if restored is None:
             raise UsageError(f"{folder.checkpoints} has no checkpoint of trial {index}, which is finished.")
         state = trial(restored[1].state, folder.members.index(index))

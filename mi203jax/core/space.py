@@ -18,6 +18,9 @@ from typing import Any, Literal, NamedTuple, cast
 from mi203jax.core.config import field_of, format_value, is_static, parse_value, type_of
 from mi203jax.core.errors import UsageError
 
+MOST = 10_000
+"""Values of a grid."""
+
 _CALL = re.compile(r"(lin|log|uniform|loguniform|choice)\((.*)\)", re.DOTALL)
 _SHAPE = {
     "lin": "lin(LOW,HIGH,COUNT)",
@@ -41,17 +44,25 @@ class Distribution(NamedTuple):
         if self.kind == "choice":
             return self.choices[int(u * len(self.choices))]
         # Whole numbers from low to high have as much room each.
-        low, high = (self.low - 0.5, self.high + 0.5) if self.is_whole else (self.low, self.high)
+        room = 0.5 if self.is_whole else 0.0
+        return self._replace(low=self.low - room, high=self.high + room).between(u, self.low, self.high)
+
+    def between(self, u: float, low: float | None = None, high: float | None = None) -> float | int:
+        """The number at the part u of the way from the lower to the upper bound, kept within others."""
         if self.kind == "loguniform":
-            value = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
+            value = math.exp((1 - u) * math.log(self.low) + u * math.log(self.high))
         else:
-            value = low + u * (high - low)
-        return self.rounded(value)
+            value = (1 - u) * self.low + u * self.high
+        kept = self._replace(low=self.low if low is None else low, high=self.high if high is None else high)
+        return kept.rounded(value)
 
     def rounded(self, number: float) -> float | int:
-        """The number as a field gets it: whole if it must be, or of six digits; between the bounds."""
-        number = round(number) if self.is_whole else float(f"{number:.6g}")
-        return type(number)(min(self.high, max(self.low, number)))
+        """The number as a field gets it: whole if it must be, else of so many digits as tell values apart."""
+        if self.is_whole:
+            return int(min(self.high, max(self.low, round(number))))
+        width = max(abs(self.low), abs(self.high)) / (self.high - self.low)
+        digits = min(17, 6 + max(0, math.ceil(math.log10(width))))
+        return min(self.high, max(self.low, float(f"{number:.{digits}g}")))
 
 
 Axis = list[Any] | Distribution
@@ -84,9 +95,11 @@ def refuse_repeated(name: str, values: Sequence[Any]) -> None:
     Raises:
         UsageError: naming one that is not.
     """
+    seen = set()
     for value in values:
-        if values.count(value) > 1:
+        if value in seen:
             raise UsageError(f"{name}={format_value(value)} is given twice.")
+        seen.add(value)
 
 
 def split(text: str) -> list[str]:
@@ -122,20 +135,15 @@ def _grid(cls: type, name: str, kind: str, text: str) -> list[Any]:
     parts = split(text)
     low, high = _bounds(cls, name, kind, parts, 3)
     count = parts[2].strip()
-    if not re.fullmatch(r"\d+", count) or int(count) < 2:
-        raise UsageError(f"{name}={kind}({text}): expected a whole number from 2 on, not {count!r} values.")
-    shares = [i / (int(count) - 1) for i in range(int(count))]
-    if kind == "log":
-        numbers = [math.exp((1 - s) * math.log(low) + s * math.log(high)) for s in shares]
-    else:
-        numbers = [(1 - s) * low + s * high for s in shares]
-    return [parse_value(cls, name, _short(number)) for number in numbers]
-
-
-def _short(number: float) -> str:
-    """Six digits, but whole numbers as they are."""
-    nearest = round(number)
-    return str(nearest) if math.isclose(number, nearest, rel_tol=1e-12) else f"{number:.6g}"
+    if not re.fullmatch(r"\d{1,9}", count) or not 2 <= int(count) <= MOST:
+        raise UsageError(
+            f"{name}={kind}({text}): expected a whole number in [2, {MOST}], not {count!r} values."
+        )
+    scale = Distribution(
+        "loguniform" if kind == "log" else "uniform", low, high, (), type_of(cls, name) is int
+    )
+    inner = [scale.between(i / (int(count) - 1)) for i in range(1, int(count) - 1)]
+    return [parse_value(cls, name, parts[0]), *inner, parse_value(cls, name, parts[1])]
 
 
 def _bounds(cls: type, name: str, kind: str, parts: list[str], expected: int) -> tuple[float, float]:

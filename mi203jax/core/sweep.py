@@ -1,7 +1,7 @@
 """A sweep as a function, for one's own code: no folder, no screen."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -42,11 +42,13 @@ def sweep(
         What came of each, in the order of the configurations.
 
     Raises:
-        ValueError: if there are not as many keys as configurations.
+        ValueError: if there are not as many keys as configurations, or no such `parallel`.
         UsageError: if a configuration cannot work.
     """
     if keys is not None and len(keys) != len(configs):
         raise ValueError(f"sweep: expected {len(configs)} keys, one for each configuration, got {len(keys)}.")
+    if parallel not in get_args(Parallel):
+        raise ValueError(f"sweep: parallel={parallel!r}: expected one of {', '.join(get_args(Parallel))}.")
     trained: dict[int, Trained] = {}
     for members in group(configs):
         chosen = [configs[i] for i in members]

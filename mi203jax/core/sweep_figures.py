@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from mi203jax.core.config import RunConfig, format_value
 from mi203jax.core.piece_folder import Record
-from mi203jax.core.results import Best, t_interval
+from mi203jax.core.results import Best, Row, t_interval
 from mi203jax.core.trials import arms, label, varied_fields
 
 FEW, MANY = 8, 40
@@ -21,12 +21,18 @@ LOGARITHMIC = 20.0
 
 
 def sweep_figures(
-    trials: Sequence[RunConfig], records: Sequence[Record], metric: str, best: Best, title: str
+    trials: Sequence[RunConfig],
+    rows: Sequence[Row],
+    records: Sequence[Record],
+    metric: str,
+    best: Best,
+    title: str,
 ) -> dict[str, Figure]:
     """The figures that fit the number of arms and of fields that vary.
 
     Args:
         trials: the configurations.
+        rows: what became of each, as `results` gives it.
         records: lines of `metrics.jsonl`.
         metric: what is drawn, such as "eval/return".
         best: whether a larger or a smaller one is better.
@@ -36,11 +42,11 @@ def sweep_figures(
         file name -> figure.
     """
     figures = {"learning_curve": learning_curves(trials, records, metric, title)}
-    last = _last(trials, records, metric)
+    last = [row.get(metric) if row["status"] == "done" else None for row in rows]
     fields = [n for n in varied_fields(trials) if n != "seed"]
     if len(trials) > 1 and len(arms(trials)) <= MANY:
         figures["comparison"] = comparison(trials, last, metric, title)
-    if not any(last):
+    if all(v is None for v in last):
         return figures
     if len(fields) == 1 and _are_numbers(trials, fields[0]) and len(arms(trials)) > 2:
         figures["against_" + fields[0]] = against_field(trials, last, fields[0], metric, title)
@@ -175,13 +181,10 @@ def scatter(
 ) -> Figure:
     """A dot for each pair of drawn values, coloured by the mean of the metric; a cross: it has none."""
     figure, axes = _axes((6, 4.6))
-    found = []
-    for members in arms(trials):
-        values = _of(last, members)
-        found.append(
-            (*(_place(trials, members[0], n) for n in fields), np.mean(values) if values else np.nan)
-        )
-    x, y, z = np.array(found, float).T
+    of_arm, places = arms(trials), [_places(trials, n) for n in fields]
+    means = [np.mean(v) if (v := _of(last, members)) else np.nan for members in of_arm]
+    x, y = (np.array([p[members[0]] for members in of_arm]) for p in places)
+    z = np.array(means, float)
     there = ~np.isnan(z)
     axes.plot(x[~there], y[~there], "x", color="grey")
     dots = axes.scatter(x[there], y[there], c=z[there], cmap=_colours(best), s=50, edgecolors="black", lw=0.4)
@@ -203,7 +206,8 @@ def parallel_coordinates(
     """A line for each arm through its value of each field, coloured by the mean of the metric."""
     figure = Figure(figsize=(max(6, 1.7 * len(fields) + 2), 4.6), layout="constrained")
     axes = figure.subplots()
-    means = [float(np.mean(v)) if (v := _of(last, m)) else math.nan for m in arms(trials)]
+    of_arm = arms(trials)
+    means = [float(np.mean(v)) if (v := _of(last, m)) else math.nan for m in of_arm]
     low, high = np.nanmin(means), np.nanmax(means)
     norm = matplotlib.colors.Normalize(low, high)
     colours = matplotlib.colormaps[_colours(best)]
@@ -211,7 +215,7 @@ def parallel_coordinates(
     order = np.argsort([-math.inf if math.isnan(m) else (m if best == "max" else -m) for m in means])
     heights = [_heights(trials, n) for n in fields]
     for k in order:
-        first = arms(trials)[k][0]
+        first = of_arm[k][0]
         colour = "lightgrey" if math.isnan(means[k]) else colours(norm(means[k]))
         axes.plot(range(len(fields)), [h[first] for h in heights], color=colour, lw=1.3, alpha=0.8)
     for column, field in enumerate(fields):
@@ -240,14 +244,6 @@ def _colours(best: Best) -> str:
     return "viridis" if best == "max" else "viridis_r"
 
 
-def _last(trials: Sequence[RunConfig], records: Sequence[Record], metric: str) -> list[float | None]:
-    last: list[float | None] = [None] * len(trials)
-    for record in records:
-        if record.get(metric) is not None:
-            last[record["trial"]] = record[metric]
-    return last
-
-
 def _of(last: Sequence[float | None], members: Sequence[int]) -> list[float]:
     return [v for v in (last[i] for i in members) if v is not None]
 
@@ -274,11 +270,13 @@ def _by_ratios(values: Any) -> bool:
     return min(values) > 0 and max(values) / min(values) > LOGARITHMIC
 
 
-def _place(trials: Sequence[RunConfig], index: int, field: str) -> float:
-    """Where a value stands on an axis: a number at itself, anything else in the order of appearance."""
+def _places(trials: Sequence[RunConfig], field: str) -> list[float]:
+    """Where values stand on an axis: numbers at themselves, anything else in the order of appearance."""
+    values = [getattr(c, field) for c in trials]
     if _are_numbers(trials, field):
-        return float(getattr(trials[index], field))
-    return float(list(dict.fromkeys(getattr(c, field) for c in trials)).index(getattr(trials[index], field)))
+        return [float(v) for v in values]
+    order = {v: float(i) for i, v in enumerate(dict.fromkeys(values))}
+    return [order[v] for v in values]
 
 
 def _ticks(axis: Any, trials: Sequence[RunConfig], field: str) -> None:
@@ -291,7 +289,7 @@ def _ticks(axis: Any, trials: Sequence[RunConfig], field: str) -> None:
 
 def _heights(trials: Sequence[RunConfig], field: str) -> list[float]:
     """Where each trial's value stands on a coordinate from 0 to 1."""
-    places = np.array([_place(trials, i, field) for i in range(len(trials))])
+    places = np.array(_places(trials, field))
     places = np.log(places) if _are_numbers(trials, field) and _by_ratios(places) else places
     return list((places - places.min()) / max(np.ptp(places), 1e-30))
 

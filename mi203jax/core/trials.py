@@ -51,10 +51,12 @@ class Sweep(NamedTuple):
 
         if self.search == "optuna":
             return self.proposals([], "max")
-        return self.configurations(draw(space, self.draws or 0, self.search, self.base.seed))
+        # A value that is drawn again would give the same trial again.
+        trials = self.configurations(draw(space, self.draws or 0, self.search, self._seed()))
+        return list(dict.fromkeys(trials))
 
     def num_trials(self) -> int:
-        """How many trials there are in the end.
+        """How many trials there are in the end, at most: of equal draws one is run.
 
         Raises:
             UsageError: as `trials`.
@@ -66,8 +68,19 @@ class Sweep(NamedTuple):
         """What Optuna tries after what was tried (`mi203jax.core.search.Tried`), with every seed."""
         from mi203jax.core.search import propose
 
+        def works(values: Mapping[str, Any]) -> bool:
+            try:
+                return bool(self.configurations([values]))
+            except UsageError:
+                return False
+
         count = min(self.at_once, (self.draws or 0) - len(tried))
-        return self.configurations(propose(self.space(), count, self.base.seed, tried, best))
+        return self.configurations(propose(self.space(), count, self._seed(), tried, best, works))
+
+    def _seed(self) -> int:
+        """Of the draws: the first that was asked for."""
+        axis = self._axes().get("seed", [])
+        return axis[0] if isinstance(axis, list) and axis else self.base.seed
 
     def configurations(self, draws: Sequence[Mapping[str, Any]]) -> list[RunConfig]:
         """Every combination of the listed values with each of these draws and every seed."""
@@ -111,9 +124,8 @@ class Sweep(NamedTuple):
                 f"{given}: nothing is drawn. Expected a field=uniform(LOW,HIGH), loguniform or choice."
             )
         if self.search == "optuna" and listed:
-            raise UsageError(
-                f"--search=optuna draws each field that varies: expected {listed[0]}=choice(VALUE,VALUE)."
-            )
+            instead = "--seeds=COUNT" if listed[0] == "seed" else f"{listed[0]}=choice(VALUE,VALUE)"
+            raise UsageError(f"--search=optuna draws each field that varies: expected {instead}.")
 
 
 def varied_fields(trials: Sequence[RunConfig]) -> list[str]:
@@ -133,8 +145,17 @@ def group(trials: Sequence[RunConfig]) -> list[list[int]]:
 
 
 def arms(trials: Sequence[RunConfig]) -> list[list[int]]:
-    """Indices of the trials that differ in their seed alone, in the order of their first."""
-    return _by(trials, lambda c: dataclasses.replace(c, seed=0))
+    """Indices of the trials that differ in their seed alone, in the order of their first.
+
+    Of trials that do not differ at all, as a search may propose them, the first alone is there.
+    """
+    found = []
+    for members in _by(trials, lambda c: dataclasses.replace(c, seed=0)):
+        own: dict[int, int] = {}
+        for i in members:
+            own.setdefault(trials[i].seed, i)
+        found.append(list(own.values()))
+    return found
 
 
 def _by(trials: Sequence[RunConfig], key: Callable[[RunConfig], Hashable]) -> list[list[int]]:

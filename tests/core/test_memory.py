@@ -72,13 +72,14 @@ def test_is_near_what_xla_says(task, config, layout):
 
 class TestNeed:
     def test_side_by_side_each_trial_takes_its_part(self):
-        need = Need(trials=10, in_turn=False, shared=100, kept=50, total=1100)
+        need = Need(trials=10, places=1, in_turn=False, shared=100, kept=50, total=1100)
         assert need.at_most(1100) == 10
         assert need.at_most(499) == 3
         assert need.at_most(50) == 1
+        assert need._replace(places=4).at_most(499) == 12
 
     def test_in_turn_each_trial_takes_its_state(self):
-        need = Need(trials=10, in_turn=True, shared=100, kept=50, total=1100)
+        need = Need(trials=10, places=1, in_turn=True, shared=100, kept=50, total=1100)
         assert need.at_most(1100) == 10
         assert need.at_most(1079) == 5
         assert need.at_most(50) == 1

@@ -6,7 +6,8 @@ from scipy import stats
 
 from mi203jax.core.errors import UsageError
 from mi203jax.core.piece_folder import Status
-from mi203jax.core.results import arm_rows, load_metrics, load_results, results, t_interval
+from mi203jax.core.results import arm_rows, load_metrics, load_results, results, t_interval, write_csv
+from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.trials import Sweep
 from tests.core.toy import Toy
 
@@ -68,6 +69,27 @@ def test_interval_covers_the_mean_as_often_as_it_says():
 
 
 class TestFrames:
+    def test_metrics_of_a_run_that_goes_on(self, tmp_path):
+        """With the fields that vary; a line that is being written is left out."""
+        run = RunDirectory.create(str(tmp_path / "run"), "toy", Sweep(Toy(), ("learning_rate=0.1,0.2",)), {})
+        (piece,) = run.add(run.sweep.trials(), [[0, 1]])
+        piece.save_statuses()
+        piece.append(
+            {"trial": i, "step": s, "seconds": 0.1, "eval/loss": 10.0 * i + s} for s in (0, 5) for i in (0, 1)
+        )
+        with open(piece.path / "metrics.jsonl", "a") as file:
+            file.write('{"trial": 0, "st')
+        frame = load_metrics(tmp_path / "run")
+        assert list(frame["eval/loss"]) == [0, 5, 10, 15]
+        assert list(frame["learning_rate"]) == [0.1, 0.1, 0.2, 0.2]
+        run.close()
+
+    def test_results(self, tmp_path):
+        write_csv(tmp_path / "results.csv", rows(range(9)))
+        frame = load_results(str(tmp_path))
+        assert list(frame["eval/loss"]) == list(range(9))
+        assert frame.groupby("learning_rate")["eval/loss"].mean().to_dict() == {0.1: 1, 0.2: 4, 0.3: 7}
+
     def test_refusals(self, tmp_path):
         with pytest.raises(UsageError, match=r"results.csv is missing: expected the folder of a run"):
             load_results(tmp_path)

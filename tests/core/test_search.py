@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from mi203jax.core import search
+from mi203jax.core.errors import UsageError
 from mi203jax.core.search import Tried
 from mi203jax.core.space import Distribution
 
@@ -69,6 +70,15 @@ class TestOptuna:
         cost = [self.objective(t.values) for t in tried]
         assert np.mean(cost[-16:]) < np.mean(cost[:16]) / 2
         assert all(1e-4 <= t.values["rate"] <= 1.0 and type(t.values["width"]) is int for t in tried)
+
+    def test_what_does_not_go_together_is_passed_over(self):
+        def works(values):
+            return values["width"] > 4
+
+        proposed = search.propose(SPACE, 8, 5, [], "min", works)
+        assert [works(v) for v in proposed] == [True] * 8
+        with pytest.raises(UsageError, match="hardly any values of rate, noise, width, kind go together"):
+            search.propose(SPACE, 2, 5, [], "min", lambda values: False)
 
     def test_what_failed_is_left_out(self):
         tried = [Tried(v, None) for v in search.propose(SPACE, 4, 5, [], "min")]

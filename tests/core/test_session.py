@@ -14,6 +14,7 @@ from PIL import Image
 from mi203jax.core import session
 from mi203jax.core.checkpoint import Checkpoints
 from mi203jax.core.errors import UsageError
+from mi203jax.core.files import lock
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.loop import Group
 from mi203jax.core.piece import Options
@@ -229,7 +230,8 @@ class TestResume:
             )
         )
         with pytest.raises(
-            UsageError, match=rf"pieces/0/checkpoints/20 is damaged: .*{message}.*Start the run anew"
+            UsageError,
+            match=rf"pieces/0/checkpoints/20 is damaged: .*{message}.*Delete .* to begin its trials anew",
         ):
             resume(tmp_path, interrupting(10**9))
         assert before == {f: f.read_bytes() for f in tmp_path.rglob("*.json*")}
@@ -342,8 +344,49 @@ class TestPieces:
         monkeypatch.setattr(Group, "run", fails)
         begin(tmp_path, "dimension=1,2", options=Options())
         out = capsys.readouterr().out
-        assert "trial 0 failed: ValueError: width 1" in out
-        assert "trial 1 failed: ValueError: width 2" in out
+        assert "trial 0 dimension=1 failed: ValueError: width 1" in out
+        assert "trial 1 dimension=2 failed: ValueError: width 2" in out
+
+    def test_what_cannot_be_built_does_not_stop_the_others(self, tmp_path, monkeypatch):
+        """As a set that vanished between a run and its resume."""
+        with pytest.raises(Interrupted):
+            begin(tmp_path, "dimension=1,2", experiment=interrupting(10))
+
+        def data(c):
+            if c.dimension == 1:
+                raise OSError("gone")
+
+        rows = resume(tmp_path, EXPERIMENT._replace(task=task._replace(data=data)))
+        assert {r["trial"]: r["status"] for r in rows} == {0: "failed", 1: "done"}
+        assert [r["status"] for r in resume(tmp_path)] == ["done", "done"]
+
+    def test_a_group_is_traced_once_however_many_trials(self, tmp_path):
+        traced = []
+
+        def step(c, state, data, t):
+            traced.append(c.dimension)
+            return task.step(c, state, data, t)
+
+        def traces(*assignments):
+            traced.clear()
+            begin(
+                tmp_path / str(len(assignments)),
+                *assignments,
+                experiment=EXPERIMENT._replace(task=task._replace(step=step)),
+            )
+            return len(traced)
+
+        assert traces("learning_rate=lin(0.1,0.5,5)", "noise=0,1") == traces("learning_rate=0.1")
+
+    def test_a_piece_in_use_is_refused(self, tmp_path):
+        """By a worker whose driver died, say."""
+        with pytest.raises(Interrupted):
+            begin(tmp_path, experiment=interrupting(10))
+        with (
+            lock(tmp_path / "pieces" / "0"),
+            pytest.raises(UsageError, match="pieces/0 is in use by another"),
+        ):
+            resume(tmp_path)
 
     def test_fail_fast_stops_within_a_piece(self, tmp_path):
         rows = begin(tmp_path, "learning_rate=0.1,1e30", options=QUIET._replace(fail_fast=True))
@@ -369,6 +412,25 @@ class TestOptuna:
         config = json.loads((tmp_path / "config.json").read_text())
         assert config["sweep"]["search"] == "optuna"
         assert (tmp_path / "optuna.log").exists()
+
+    @pytest.mark.parametrize("stop", [0, 1])
+    def test_killed_between_two_rounds(self, tmp_path, monkeypatch, stop):
+        """Before the first and the second proposal that learns."""
+        rounds, next_round = [], session.Session._next_round
+
+        def dies(self):
+            if len(rounds) == stop:
+                raise SystemExit
+            rounds.append(1)
+            return next_round(self)
+
+        monkeypatch.setattr(session.Session, "_next_round", dies)
+        with pytest.raises(SystemExit):
+            self.begin(tmp_path / "a")
+        monkeypatch.undo()
+        assert len(resume(tmp_path / "a")) == 18
+        self.begin(tmp_path / "b")
+        assert (tmp_path / "a" / "config.json").read_text() == (tmp_path / "b" / "config.json").read_text()
 
     def test_a_resume_proposes_what_would_have_been(self, tmp_path):
         """Stopped in its second round."""

@@ -26,6 +26,10 @@ class TestLists:
     def test_of_whole_numbers(self):
         assert parse_axis(Toy, "dimension=log(1,64,4)") == ("dimension", [1, 4, 16, 64])
         assert parse_axis(Toy, "seed=lin(0,2000000001,2)") == ("seed", [0, 2_000_000_001])
+        assert parse_axis(Toy, "dimension=log(16,100,4)") == ("dimension", [16, 29, 54, 100])
+
+    def test_bounds_are_as_typed(self):
+        assert parse_axis(Toy, "learning_rate=lin(0.12345678,0.2,2)")[1] == [0.12345678, 0.2]
 
     def test_at_equal_ratios_and_distances(self):
         _, log = parse_axis(Toy, "learning_rate=log(3e-4,0.7,9)")
@@ -44,6 +48,10 @@ class TestDistributions:
         assert (d.at(0.0), d.at(0.5), d.at(1.0)) == (1e-5, 1e-3, 1e-1)
         d = self.axis("learning_rate=uniform(1,3)")
         assert (d.at(0.0), d.at(0.25), d.at(1.0)) == (1.0, 1.5, 3.0)
+
+    def test_a_narrow_one_tells_its_values_apart(self):
+        d = self.axis("learning_rate=uniform(0.999999,0.9999999)")
+        assert len({d.at(u) for u in np.linspace(0, 1, 100)}) > 90
 
     def test_whole_numbers_are_equally_likely(self):
         d = self.axis("seed=uniform(2,5)")
@@ -74,9 +82,13 @@ class TestDistributions:
             "learning_rate=uniform(1,2,3)",
             "learning_rate=uniform(1,2,3): expected learning_rate=uniform(LOW,HIGH).",
         ),
-        ("learning_rate=lin(1,2,x)", "learning_rate=lin(1,2,x): expected a whole number from 2 on"),
-        ("learning_rate=lin(1,2,1)", "learning_rate=lin(1,2,1): expected a whole number from 2 on"),
-        ("dimension=lin(1,2,4)", "dimension=1.33333: expected a whole number"),
+        ("learning_rate=lin(1,2,x)", "learning_rate=lin(1,2,x): expected a whole number in [2, 10000]"),
+        ("learning_rate=lin(1,2,1)", "learning_rate=lin(1,2,1): expected a whole number in [2, 10000]"),
+        ("dimension=lin(1,2,4)", "dimension=1 is given twice"),
+        (
+            "learning_rate=lin(1,2,1000000000)",
+            "learning_rate=lin(1,2,1000000000): expected a whole number in",
+        ),
         ("dimension=uniform(1,5)", "dimension=uniform(1,5): dimension shapes the program"),
         ("fail=uniform(0,1)", "fail=uniform(0,1): fail shapes the program"),
         ("fail=lin(0,1,2)", "fail=lin(0,1,2): fail is not a number"),

@@ -59,5 +59,7 @@ def test_data_is_given_or_asked_for():
 def test_refusals():
     with pytest.raises(ValueError, match="expected 4 keys, one for each configuration, got 2"):
         mi203jax.sweep(task, CONFIGS, keys=jax.random.split(jax.random.key(0), 2))
+    with pytest.raises(ValueError, match="parallel='pmap': expected one of auto, vmap, map, devices"):
+        mi203jax.sweep(task, CONFIGS, parallel="pmap")
     with pytest.raises(UsageError):
         mi203jax.sweep(task, [Toy(learning_rate=-1.0)])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mi203jax.core import sweep_figures
-from mi203jax.core.results import t_interval
+from mi203jax.core.piece_folder import Status
+from mi203jax.core.results import results, t_interval
 from mi203jax.core.trials import Sweep
 from tests.core.toy import Toy
 
@@ -15,9 +16,13 @@ RECORDS = [
 
 
 def drawn(trials, values=None, best="min"):
+    """With a value for each trial; None: it diverged after its first evaluation."""
     values = [float(i) for i in range(len(trials))] if values is None else values
-    records = [{"trial": i, "step": 5, "seconds": 0.0, "eval/loss": v} for i, v in enumerate(values)]
-    return sweep_figures.sweep_figures(trials, records, "eval/loss", best, "toy")
+    records = [{"trial": i, "step": 0, "seconds": 0.0, "eval/loss": 1.0} for i in range(len(trials))]
+    records += [{"trial": i, "step": 5, "seconds": 0.0, "eval/loss": v} for i, v in enumerate(values)]
+    statuses = [Status("diverged" if v is None else "done", 5) for v in values]
+    rows = results(trials, statuses, records, "eval/loss", best)
+    return sweep_figures.sweep_figures(trials, rows, records, "eval/loss", best, "toy")
 
 
 def trials(*assignments, **options):
@@ -41,9 +46,14 @@ class TestWhichFigures:
     def test_by_the_number_of_arms_and_fields(self, found, names):
         assert list(drawn(found)) == ["learning_curve", *names]
 
+    def test_zero_is_a_value(self):
+        found = trials("learning_rate=0.1,0.2,0.3")
+        assert "against_learning_rate" in drawn(found, [0.0, 0.0, 0.0])
+
     def test_where_nothing_was_measured(self):
         """Every trial failed before its first evaluation."""
-        figures = sweep_figures.sweep_figures(TRIALS, [], "eval/loss", "min", "toy")
+        rows = results(TRIALS, [Status("failed")] * 4, [], "eval/loss", "min")
+        figures = sweep_figures.sweep_figures(TRIALS, rows, [], "eval/loss", "min", "toy")
         assert list(figures) == ["learning_curve", "comparison"]
 
 

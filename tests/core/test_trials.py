@@ -38,6 +38,10 @@ def test_arms_differ_in_their_seed_alone():
     assert arms(found) == [[0, 1], [2, 3], [4, 5], [6, 7]]
 
 
+def test_a_trial_that_is_there_twice_counts_once_in_its_arm():
+    assert arms([Toy(), Toy(seed=1), Toy(noise=1.0), Toy(), Toy(seed=2)]) == [[0, 1, 4], [2]]
+
+
 def test_labels_tell_trials_apart():
     found = trials("learning_rate=0.1,0.2", seeds=2)
     fields = varied_fields(found)
@@ -53,7 +57,8 @@ class TestDraws:
         found = trials(*self.space, draws=20, search=search)
         assert found == trials(*self.space, draws=20, search=search)
         assert found[:7] == trials(*self.space, draws=7, search=search)
-        assert found != trials(*self.space, "seed=1", draws=20, search=search)
+        other = trials(*self.space, "seed=1", draws=20, search=search)
+        assert not {c.learning_rate for c in found} & {c.learning_rate for c in other}
         assert len({c.learning_rate for c in found}) == 20
         assert all(1e-4 <= c.learning_rate <= 1 and 0 <= c.noise <= 2 for c in found)
 
@@ -68,6 +73,10 @@ class TestDraws:
         assert [(c.learning_rate, c.noise) for c in found[:3]] == [
             (c.learning_rate, c.noise) for c in found[3:]
         ]
+
+    def test_an_equal_draw_is_not_another_trial(self):
+        found = trials("dimension=choice(1,2)", draws=20, seeds=2)
+        assert sorted((c.dimension, c.seed) for c in found) == [(1, 0), (1, 1), (2, 0), (2, 1)]
 
     def test_number_of_trials_is_known_before(self):
         for options in ({"draws": 5, "seeds": 2}, {"draws": 5, "search": "sobol"}):
@@ -98,6 +107,11 @@ class TestDraws:
             "--search=optuna draws each field that varies: expected dimension=choice(VALUE,VALUE).",
         ),
         (["noise=uniform(0,1)"], {"draws": 3, "at_once": 0}, "--at-once=0: expected"),
+        (
+            ["noise=uniform(0,1)", "seed=1,2"],
+            {"draws": 3, "search": "optuna"},
+            "--search=optuna draws each field that varies: expected --seeds=COUNT.",
+        ),
     ],
 )
 def test_refusals(assignments, options, message):
