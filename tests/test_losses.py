@@ -7,10 +7,12 @@ import pytest
 
 from mi203jax.losses import (
     MARGIN_LOSSES,
+    dice,
     exponential,
     focal,
     hinge,
     logistic,
+    penalty_reduced_focal,
     softmax_cross_entropy,
     squared,
 )
@@ -232,3 +234,198 @@ class TestBoth:
     def test_the_parameter_is_a_scalar(self, loss):
         with pytest.raises(ValueError, match=f"{loss.__name__}: expected .* to be a scalar"):
             loss(jnp.zeros((2, 3)), jnp.zeros(2, int), jnp.zeros(2))
+
+    def test_each_pixel_is_an_example(self, loss):
+        """Of one image of 4 × 3."""
+        values = jax.jit(loss)(LOGITS[None], LABELS[None].astype(jnp.uint8))
+        single = jax.jit(jax.vmap(jax.vmap(loss)))(LOGITS, LABELS)
+        np.testing.assert_allclose(values, single[None], rtol=1e-5, atol=1e-7)
+
+    def test_wrong_weights(self, loss):
+        for weights in (jnp.ones(4), jnp.ones((1, 5)), jnp.ones(5, int)):
+            with pytest.raises(ValueError, match=f"{loss.__name__}: expected floating weights \\[5\\]"):
+                loss(LOGITS, LABELS, weights=weights)
+
+
+class TestClassWeights:
+    weights = np.asarray([0.0, 0.5, 1.0, 2.0, 7.0], np.float32)
+
+    @pytest.mark.parametrize("labels", [LABELS, SOFT], ids=["int", "soft"])
+    def test_cross_entropy_equals_torch(self, labels):
+        targets = torch.tensor(np.asarray(labels))
+        targets = targets.long() if labels is LABELS else targets.double()
+
+        def theirs(z):
+            loss = torch.nn.functional.cross_entropy(
+                z.reshape(-1, 5),
+                targets.flatten(0, 1),
+                weight=torch.tensor(self.weights).double(),
+                label_smoothing=0.2,
+                reduction="none",
+            )
+            return loss.reshape(z.shape[:-1])
+
+        def ours(z):
+            return softmax_cross_entropy(z, labels, 0.2, jnp.asarray(self.weights))
+
+        assert_same_with_gradients(ours, theirs, LOGITS, rtol=1e-4)
+
+    def test_focal_equals_the_closed_form(self):
+        weighted = np.asarray(SOFT, np.float64) * self.weights
+        assert_same_with_gradients(
+            lambda z: focal(z, SOFT, 2.0, jnp.asarray(self.weights)),
+            lambda z: focal_in_64_bits(z, weighted, 2.0),
+            LOGITS,
+            rtol=2e-5,
+        )
+
+
+MAPS = jnp.asarray(RNG.normal(0, 3, (2, 6, 7, 4)), jnp.float32)
+CLASS_MAPS = jnp.asarray(RNG.integers(0, 3, (2, 6, 7)), jnp.int32)  # class 3 is in neither image
+SOFT_MAPS = jnp.asarray(RNG.dirichlet(np.ones(4), (2, 6, 7)), jnp.float32)
+KEPT = jnp.asarray(RNG.random((2, 6, 7)) < 0.7)
+
+
+def dice_in_64_bits(logits, targets, smooth, kept):
+    """Class by class and image by image, over the pixels that are kept."""
+    probabilities = torch.softmax(logits, -1)
+    losses = []
+    for image, target, m in zip(probabilities, np.asarray(targets, np.float64), np.array(kept), strict=True):
+        p, t = image[m], torch.tensor(target[m])
+        scores = [
+            (2 * torch.dot(p[:, k], t[:, k]) + smooth)
+            / ((p[:, k] ** 2).sum() + (t[:, k] ** 2).sum() + smooth)
+            for k in range(p.shape[1])
+        ]
+        losses.append(1 - torch.stack(scores).mean())
+    return torch.stack(losses)
+
+
+class TestDice:
+    @pytest.mark.parametrize(
+        ("labels", "targets"),
+        [(CLASS_MAPS, np.eye(4)[CLASS_MAPS]), (SOFT_MAPS, SOFT_MAPS)],
+        ids=["int", "soft"],
+    )
+    def test_equals_the_formula(self, labels, targets):
+        for smooth, mask in ((1.0, None), (0.1, KEPT)):
+            kept = np.ones(KEPT.shape, bool) if mask is None else KEPT
+            assert_same_with_gradients(
+                lambda z, s=smooth, m=mask: dice(z, labels, s, m),
+                lambda z, s=smooth, m=kept: dice_in_64_bits(z, targets, s, m),
+                MAPS,
+            )
+
+    def test_certainty(self):
+        """Right: 0. Wrong on the two classes of three that are there: only the smoothing keeps it from 2/3."""
+        labels = jnp.int32([[0, 0], [1, 1]])
+        sure = 1e4 * jax.nn.one_hot(labels, 3)
+        value, slope = jax.jit(jax.value_and_grad(dice))(sure, labels)
+        assert value == 0
+        np.testing.assert_array_equal(slope, 0)
+        assert dice(sure, 1 - labels, 1e-6) == pytest.approx(2 / 3, rel=1e-5)
+
+    def test_smooth_varies_under_vmap(self):
+        values = jax.jit(jax.vmap(dice, (None, None, 0)))(MAPS, CLASS_MAPS, jnp.float32([0.5, 2]))
+        everything = np.ones(KEPT.shape, bool)
+        logits, targets = torch.tensor(np.asarray(MAPS)).double(), np.eye(4)[CLASS_MAPS]
+        expected = [dice_in_64_bits(logits, targets, s, everything) for s in (0.5, 2)]
+        np.testing.assert_allclose(values, np.stack(expected), rtol=1e-5)
+
+    def test_masked_pixels_need_no_class(self):
+        ignored = jnp.where(KEPT, CLASS_MAPS, 255)
+        loss = jax.jit(jax.value_and_grad(lambda z, labels: dice(z, labels, mask=KEPT).sum()))
+        value, slope = loss(MAPS, ignored)
+        assert value == pytest.approx(loss(MAPS, CLASS_MAPS)[0])
+        assert (slope[~KEPT] == 0).all()
+        assert jnp.isfinite(slope).all()
+        assert jnp.isnan(dice(MAPS, ignored)).all()
+        assert (dice(MAPS, ignored, mask=jnp.zeros_like(KEPT)) == 0).all()
+
+    def test_wrong_input(self):
+        with pytest.raises(ValueError, match="dice: expected floating logits .*height, width, classes"):
+            dice(MAPS[0, 0], CLASS_MAPS[0, 0])
+        with pytest.raises(ValueError, match="dice: expected labels"):
+            dice(MAPS, CLASS_MAPS[0])
+        for mask in (KEPT[0], KEPT.astype(jnp.float32)):
+            with pytest.raises(ValueError, match="dice: expected a bool mask"):
+                dice(MAPS, CLASS_MAPS, mask=mask)
+        with pytest.raises(ValueError, match="dice: expected smooth to be a scalar"):
+            dice(MAPS, CLASS_MAPS, jnp.ones(2))
+
+
+HEAT = (
+    SOFT_MAPS.at[0, 2, 3, 1].set(1).at[0, 5, 0, 2].set(1)
+)  # two peaks in the first image, none in the other
+
+
+def penalty_reduced_in_64_bits(logits, targets, alpha, beta):
+    """Equation (1) of Zhou et al. 2019, image by image."""
+    t = torch.tensor(np.asarray(targets, np.float64))
+    p, q = torch.sigmoid(logits), torch.sigmoid(-logits)
+    positive = q**alpha * torch.log(p)
+    negative = (1 - t) ** beta * p**alpha * torch.log(q)
+    number = (t == 1).sum((1, 2, 3)).clamp(min=1)
+    return -torch.where(t == 1, positive, negative).sum((1, 2, 3)) / number
+
+
+class TestPenaltyReducedFocal:
+    @pytest.mark.parametrize(("alpha", "beta"), [(2.0, 4.0), (1.5, 0.5)])
+    def test_equals_the_formula(self, alpha, beta):
+        assert_same_with_gradients(
+            lambda z: penalty_reduced_focal(z, HEAT, alpha, beta),
+            lambda z: penalty_reduced_in_64_bits(z, HEAT, alpha, beta),
+            MAPS,
+        )
+
+    def test_defaults(self):
+        expected = penalty_reduced_in_64_bits(torch.tensor(np.asarray(MAPS)).double(), HEAT, 2, 4)
+        np.testing.assert_allclose(penalty_reduced_focal(MAPS, HEAT), expected, rtol=1e-5)
+
+    def test_is_binary_cross_entropy_at_zero(self):
+        hard = (HEAT == 1).astype(jnp.float32)
+        number = torch.tensor([2.0, 1.0]).double()
+
+        def theirs(z):
+            entropies = torch.nn.functional.binary_cross_entropy_with_logits(
+                z, torch.tensor(np.asarray(hard)).double(), reduction="none"
+            )
+            return entropies.sum((1, 2, 3)) / number
+
+        assert_same_with_gradients(lambda z: penalty_reduced_focal(z, hard, 0.0, 0.0), theirs, MAPS)
+
+    def test_extreme_logits(self):
+        """At a peak, then beside it (t = 0.5): wrong by z costs z, times (1 − t)⁴; right costs nothing."""
+        for t, factor, sign in ((1.0, 1.0, -1), (0.5, 0.5**4, 1)):
+            targets = jnp.full((1, 1, 1), t)
+            grad = jax.value_and_grad(lambda z, targets=targets: penalty_reduced_focal(z, targets))
+            value, slope = jax.vmap(grad)(sign * jnp.float32([1e4, -1e4, 1e30, -1e30]).reshape(4, 1, 1, 1))
+            np.testing.assert_allclose(value, factor * np.array([1e4, 0, 1e30, 0]), rtol=1e-6)
+            np.testing.assert_allclose(slope.ravel(), [sign * factor, 0, sign * factor, 0], rtol=1e-6)
+
+    @pytest.mark.parametrize("z", [-20.0, 20.0])
+    def test_keeps_its_digits_where_p_rounds(self, z):
+        logits = jnp.full((1, 2, 2, 4), z)
+        assert_same_with_gradients(
+            lambda z: penalty_reduced_focal(z, HEAT[:1, 2:4, 3:5]),
+            lambda z: penalty_reduced_in_64_bits(z, HEAT[:1, 2:4, 3:5], 2, 4),
+            logits,
+            atol=0,
+        )
+
+    def test_powers_vary_under_vmap(self):
+        powers = jnp.float32([2, 3])
+        values = jax.jit(jax.vmap(penalty_reduced_focal, (None, None, 0, 0)))(MAPS, HEAT, powers, powers)
+        logits = torch.tensor(np.asarray(MAPS)).double()
+        expected = [penalty_reduced_in_64_bits(logits, HEAT, a, a) for a in (2, 3)]
+        np.testing.assert_allclose(values, np.stack(expected), rtol=1e-5)
+
+    def test_wrong_input(self):
+        with pytest.raises(ValueError, match="penalty_reduced_focal: expected floating logits"):
+            penalty_reduced_focal(MAPS[0, 0], HEAT[0, 0])
+        for targets in (HEAT[0], HEAT.astype(jnp.bfloat16)):
+            with pytest.raises(ValueError, match="penalty_reduced_focal: expected targets float32"):
+                penalty_reduced_focal(MAPS, targets)
+        for powers in ({"alpha": jnp.ones(2)}, {"beta": jnp.ones(2)}):
+            with pytest.raises(ValueError, match="penalty_reduced_focal: expected .* to be a scalar"):
+                penalty_reduced_focal(MAPS, HEAT, **powers)

@@ -1,4 +1,4 @@
-"""How good predictions are: classes, and how sure one can be of that."""
+"""How good predictions are: of classes, of pixels, and how sure one can be of that."""
 
 from mi203jax.metrics.classification import (
     accuracy,
@@ -8,12 +8,24 @@ from mi203jax.metrics.classification import (
     reliability,
     top_k_accuracy,
 )
+from mi203jax.metrics.segmentation import (
+    boundary_f_score,
+    intersection_over_union,
+    mean_iou,
+    mean_iou_per_image,
+    pixel_accuracy,
+)
 
 __all__ = [
     "accuracy",
     "bootstrap_interval",
+    "boundary_f_score",
     "calibration_error",
     "confusion_matrix",
+    "intersection_over_union",
+    "mean_iou",
+    "mean_iou_per_image",
+    "pixel_accuracy",
     "reliability",
     "top_k_accuracy",
 ]
