@@ -7,6 +7,7 @@ Runs one after another are runs of the same loop in this process, with a compila
 compiled program for all. A user who starts a command for each waits longer still, for imports and figures.
 """
 
+import contextlib
 import csv
 import dataclasses
 import os
@@ -21,10 +22,12 @@ import jax
 import experiments
 from benchmarks.measure import machine, spread, table
 from mi203jax.core import parallel
+from mi203jax.core.checkpoint import Checkpoints
 from mi203jax.core.interruption import Interruption
 from mi203jax.core.loop import Group
 from mi203jax.core.parallel import choose_layout
 from mi203jax.core.piece import Options
+from mi203jax.core.piece_folder import PieceFolder
 from mi203jax.core.session import begin
 from mi203jax.core.trials import Sweep
 
@@ -106,33 +109,53 @@ def registry():
 
 
 def overhead():
-    """A whole run with its records and checkpoints against the bare loop."""
+    """The part of a run that goes into records, statuses and checkpoints, 12 times as often as by default."""
     rows = []
     for name, steps in (("vectors", 1_280_000), ("dqn", 128_000)):
         experiment = experiments.get(name)
         config = dataclasses.replace(experiment.config, total_steps=steps, eval_every=steps // 10)
-        task = experiment.load_task()
-        bare_task = task._replace(figures=lambda *a: {})
-        times = []
-        for _ in range(2):
-            bare = train(task, seeds(config, 4))
-            jax.clear_caches()
-            with tempfile.TemporaryDirectory() as folder, Interruption() as interruption:
-                sweep = Sweep(config, seeds=4)
-                quiet = Options(quiet=True, checkpoint_every=5.0)  # the default is 60
-                start = time.perf_counter()
-                begin(name, experiment._replace(task=bare_task), sweep, folder, quiet, interruption)
-                whole = time.perf_counter() - start
-            times.append((bare, whole))
+        spent: dict[str, float] = {}
+        quiet = Options(quiet=True, checkpoint_every=5.0)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Interruption() as interruption,
+            contextlib.ExitStack() as timers,
+        ):
+            for owner, method in (
+                (PieceFolder, "append"),
+                (PieceFolder, "save_statuses"),
+                (Checkpoints, "save"),
+            ):
+                timers.enter_context(timed(owner, method, spent))
+            start = time.perf_counter()
+            begin(name, experiment, Sweep(config, seeds=4), folder, quiet, interruption)
+            whole = time.perf_counter() - start
+        parts = {f"{method}, s": f"{seconds:.2f}" for method, seconds in spent.items()}
+        share = f"{100 * sum(spent.values()) / whole:.1f} %"
         rows.append(
-            {
-                "run": f"4 × {name}, {steps:,} steps",
-                "loop alone, s": spread((b for b, _ in times), ".1f"),
-                "with records, checkpoints, curves": spread((w for _, w in times), ".1f"),
-                "more": spread((100 * (w / b - 1) for b, w in times), "+.1f") + " %",
-            }
+            {"run": f"4 × {name}, {steps:,} steps", "whole, s": f"{whole:.1f}", **parts, "share": share}
         )
     return rows
+
+
+@contextlib.contextmanager
+def timed(owner, method, spent):
+    """Adds up the seconds that a method takes."""
+    plain = getattr(owner, method)
+    spent[method] = 0.0
+
+    def timing(*args):
+        start = time.perf_counter()
+        try:
+            return plain(*args)
+        finally:
+            spent[method] += time.perf_counter() - start
+
+    setattr(owner, method, timing)
+    try:
+        yield
+    finally:
+        setattr(owner, method, plain)
 
 
 def many():
