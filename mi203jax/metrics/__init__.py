@@ -1,4 +1,4 @@
-"""How good predictions are: of classes, of pixels, and how sure one can be of that."""
+"""How good predictions are: of classes, of pixels, of boxes, and how sure one can be of that."""
 
 from mi203jax.metrics.classification import (
     accuracy,
@@ -7,6 +7,13 @@ from mi203jax.metrics.classification import (
     confusion_matrix,
     reliability,
     top_k_accuracy,
+)
+from mi203jax.metrics.detection import (
+    AveragePrecision,
+    Detections,
+    GroundTruth,
+    average_precision,
+    precision_recall,
 )
 from mi203jax.metrics.segmentation import (
     boundary_f_score,
@@ -17,7 +24,11 @@ from mi203jax.metrics.segmentation import (
 )
 
 __all__ = [
+    "AveragePrecision",
+    "Detections",
+    "GroundTruth",
     "accuracy",
+    "average_precision",
     "bootstrap_interval",
     "boundary_f_score",
     "calibration_error",
@@ -26,6 +37,7 @@ __all__ = [
     "mean_iou",
     "mean_iou_per_image",
     "pixel_accuracy",
+    "precision_recall",
     "reliability",
     "top_k_accuracy",
 ]
