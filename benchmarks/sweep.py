@@ -32,7 +32,7 @@ from mi203jax.core.session import begin
 from mi203jax.core.trials import Sweep
 
 ROOT = Path(__file__).parents[1]
-SHORT = {"vectors": 128_000, "dqn": 40_000, "pqn": 8 * 4096}  # steps; others: 4,000
+SHORT = {"vectors": 128_000, "dqn": 20_000, "pqn": 4 * 4096}  # steps; others: 2,000
 
 
 def seeds(config, count):
@@ -102,9 +102,9 @@ def registry():
     rows = []
     for name in experiments.names():
         config = experiments.get(name).config
-        steps = SHORT.get(name, 4_000)
+        steps = SHORT.get(name, 2_000)
         config = dataclasses.replace(config, total_steps=steps, eval_every=steps)
-        rows += [beside_one_by_one(name, config, count, 1) for count in (2, 16)]
+        rows += [beside_one_by_one(name, config, count, 1) for count in (2, 8)]
     return rows
 
 
