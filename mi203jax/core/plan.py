@@ -55,7 +55,6 @@ def _fitting(
     task: Task, trials: Sequence[RunConfig], members: list[int], options: Options, limit: int
 ) -> list[Planned]:
     whole = program(task, [trials[i] for i in members], options)
-    whole.abstract()
     need = whole.need()
     if options.max_memory and need.of_one > limit:
         size = need.of_one / 1e9

@@ -16,7 +16,7 @@ from mi203jax.core.interruption import Interruption
 from mi203jax.core.loop import Group, trial
 from mi203jax.core.parallel import choose_layout
 from mi203jax.core.piece import Options, Piece, Values, Watch
-from mi203jax.core.piece_folder import PieceFolder
+from mi203jax.core.piece_folder import PieceFolder, Record, Status
 from mi203jax.core.plan import Planned, plan, program
 from mi203jax.core.provenance import differences, provenance
 from mi203jax.core.results import Row, arm_rows, ranked, results, write_csv
@@ -200,7 +200,7 @@ class Session:
         """A piece ended: what came of it is told, and the table written as far as it goes."""
         if len(self.directory.pieces) > 1:
             self.display.say(self._summary_of(folder))
-            self._write_results()
+            self._write_results(self.directory.records())
         lost = [s for s in folder.statuses if s.status in ("failed", "diverged")]
         failed = [s for s in lost if s.status == "failed"]
         if failed:
@@ -208,10 +208,14 @@ class Session:
         self.is_stopped |= self.options.fail_fast and bool(lost)
 
     def _summary_of(self, folder: PieceFolder) -> str:
-        values = [s.objective for s in folder.statuses if s.objective is not None]
-        best = (max if self.task.best == "max" else min)(values, default=None)
-        reached = "" if best is None else f": {self.task.objective} {best:.4g}"
+        reached = "".join(f": {text}" for text in self._best_of(folder.statuses))
         return f"{self._names(folder)} ended{reached}; {self._tally()}"
+
+    def _best_of(self, statuses: Sequence[Status]) -> list[str]:
+        """The best objective in words; nothing where none was measured."""
+        values = [s.objective for s in statuses if s.objective is not None]
+        best = max if self.task.best == "max" else min
+        return [f"{self.task.objective} {best(values):.4g}"] if values else []
 
     def _say_diverged(self, folder: PieceFolder, position: int) -> None:
         error = folder.statuses[position].error
@@ -240,10 +244,7 @@ class Session:
             return ""
         counts = Counter(s.status for s in statuses)
         parts = [f"{counts[s]} {s}" for s in ("done", "running", "failed", "diverged") if counts[s]]
-        values = [s.objective for s in statuses if s.objective is not None]
-        if values:
-            best = (max if self.task.best == "max" else min)(values)
-            parts.append(f"best {self.task.objective} {best:.4g}")
+        parts += [f"best {text}" for text in self._best_of(statuses)]
         return f"{len(statuses)} trials: " + ", ".join(parts)
 
     # ---- a search that learns ----
@@ -275,7 +276,7 @@ class Session:
 
     def _conclude(self) -> list[Row]:
         run, records = self.directory, self.directory.records()
-        rows = self._write_results()
+        rows = self._write_results(records)
         order = ranked(rows, self.task.objective, self.task.best)
         self.display.say("drawing the figures")
         drawn = sweep_figures(run.trials, rows, records, self.task.objective, self.task.best, run.experiment)
@@ -290,9 +291,9 @@ class Session:
         self.display.summary(order, of_arms, self.task.objective, run.path, files)
         return order
 
-    def _write_results(self) -> list[Row]:
+    def _write_results(self, records: Sequence[Record]) -> list[Row]:
         run = self.directory
-        rows = results(run.trials, run.statuses, run.records(), self.task.objective, self.task.best)
+        rows = results(run.trials, run.statuses, records, self.task.objective, self.task.best)
         write_csv(run.path / "results.csv", rows)
         return rows
 

@@ -149,12 +149,14 @@ def heat_map(
 ) -> Figure:
     """The mean of the metric over seeds, for each pair of values of two fields."""
     down, across = ([*dict.fromkeys(getattr(c, n) for c in trials)] for n in fields)
-    down, across = (sorted(v) if _sortable(v) else v for v in (down, across))
+    down, across = (
+        sorted(v) if _are_numbers(trials, n) else v for v, n in zip((down, across), fields, strict=True)
+    )
     table = np.full((len(down), len(across)), np.nan)
-    for members in arms(trials):
-        c, values = trials[members[0]], _of(last, members)
-        place = down.index(getattr(c, fields[0])), across.index(getattr(c, fields[1]))
-        table[place] = np.mean(values) if values else np.nan
+    of_arm = arms(trials)
+    for members, mean in zip(of_arm, _means(of_arm, last), strict=True):
+        c = trials[members[0]]
+        table[down.index(getattr(c, fields[0])), across.index(getattr(c, fields[1]))] = mean
     size = (2.5 + 0.75 * len(across), 1.8 + 0.45 * len(down))
     figure = Figure(figsize=(max(4.5, min(16, size[0])), max(3, min(12, size[1]))), layout="constrained")
     axes = figure.subplots()
@@ -182,9 +184,8 @@ def scatter(
     """A dot for each pair of drawn values, coloured by the mean of the metric; a cross: it has none."""
     figure, axes = _axes((6, 4.6))
     of_arm, places = arms(trials), [_places(trials, n) for n in fields]
-    means = [np.mean(v) if (v := _of(last, members)) else np.nan for members in of_arm]
     x, y = (np.array([p[members[0]] for members in of_arm]) for p in places)
-    z = np.array(means, float)
+    z = np.array(_means(of_arm, last))
     there = ~np.isnan(z)
     axes.plot(x[~there], y[~there], "x", color="grey")
     dots = axes.scatter(x[there], y[there], c=z[there], cmap=_colours(best), s=50, edgecolors="black", lw=0.4)
@@ -207,7 +208,7 @@ def parallel_coordinates(
     figure = Figure(figsize=(max(6, 1.7 * len(fields) + 2), 4.6), layout="constrained")
     axes = figure.subplots()
     of_arm = arms(trials)
-    means = [float(np.mean(v)) if (v := _of(last, m)) else math.nan for m in of_arm]
+    means = _means(of_arm, last)
     low, high = np.nanmin(means), np.nanmax(means)
     norm = matplotlib.colors.Normalize(low, high)
     colours = matplotlib.colormaps[_colours(best)]
@@ -248,6 +249,11 @@ def _of(last: Sequence[float | None], members: Sequence[int]) -> list[float]:
     return [v for v in (last[i] for i in members) if v is not None]
 
 
+def _means(of_arm: Sequence[Sequence[int]], last: Sequence[float | None]) -> list[float]:
+    """The mean over seeds of each arm; nan where every trial was lost."""
+    return [float(np.mean(v)) if (v := _of(last, members)) else math.nan for members in of_arm]
+
+
 def _named_arms(trials: Sequence[RunConfig]) -> dict[str, list[int]]:
     fields = [n for n in varied_fields(trials) if n != "seed"]
     return {label(trials[members[0]], fields): members for members in arms(trials)}
@@ -255,10 +261,6 @@ def _named_arms(trials: Sequence[RunConfig]) -> dict[str, list[int]]:
 
 def _are_numbers(trials: Sequence[RunConfig], field: str) -> bool:
     return all(type(getattr(c, field)) in (int, float) for c in trials)
-
-
-def _sortable(values: Sequence[Any]) -> bool:
-    return all(type(v) in (int, float) for v in values)
 
 
 def _is_grid(trials: Sequence[RunConfig], fields: Sequence[str]) -> bool:
