@@ -104,6 +104,46 @@ def warp(image: jax.Array, matrix: jax.Array, fill=0.0, *, order: Literal[0, 1] 
     return (1 - below) * upper + below * lower
 
 
+def warp_boxes(boxes: jax.Array, matrix: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """Where `warp` takes boxes: the smallest box around the four moved corners of each.
+
+    A box is (y0, x0, y1, x1) at the *edges* of pixels, as in `mi203jax.boxes`, so the image's centre is at
+    (height / 2, width / 2). Its parts outside the image stay, which `boxes.clip` cuts off. After a rotation
+    by no right angle or a shear, it is larger than the smallest box around what was in the first one.
+
+    Args:
+        boxes: `[..., 4]`, floating.
+        matrix: (A, t), `[2, 3]`, floating.
+        shape: (height, width) of the image, static.
+
+    Returns:
+        `[..., 4]`, of the dtype of `boxes`.
+
+    Raises:
+        ValueError: if shapes or dtypes do not fit.
+    """
+    if boxes.ndim < 1 or boxes.shape[-1] != 4 or not jnp.issubdtype(boxes.dtype, jnp.floating):
+        raise ValueError(f"warp_boxes: expected floating boxes [..., 4], got {boxes.dtype} {boxes.shape}.")
+    if matrix.shape != (2, 3):
+        raise ValueError(f"warp_boxes: expected a matrix [2, 3], got {matrix.shape}.")
+    if len(shape) != 2 or not all(isinstance(size, int) and size > 0 for size in shape):
+        raise ValueError(f"warp_boxes: expected shape to be two positive ints, got {shape}.")
+    matrix = matrix.astype(boxes.dtype)
+    linear, shift = matrix[:, :2], matrix[:, 2]
+    middle = jnp.asarray(shape, boxes.dtype) / 2
+
+    def moved(linear, points):
+        return jnp.einsum("ij,...j->...i", linear, points, precision="highest")
+
+    def wide(point):
+        return lax.expand_dims(point, range(boxes.ndim - 1))
+
+    low, high = boxes[..., :2], boxes[..., 2:]
+    centre = moved(linear, (low + high) / 2 - wide(middle)) + wide(shift + middle)
+    half = moved(jnp.abs(linear), (high - low) / 2)
+    return jnp.concatenate([centre - half, centre + half], -1)
+
+
 def _sources(height: int, width: int, matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Where each pixel comes from, `[height, width]` each, at most one pixel outside the image."""
     a, b, dy, c, d, dx = matrix.astype(jnp.float32).reshape(6)

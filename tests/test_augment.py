@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from mi203jax import augment
+from mi203jax import augment, boxes
 
 pytestmark = pytest.mark.usefixtures("strict")
 
@@ -27,6 +27,7 @@ EACH = {
 
 JITTED = {name: jax.jit(f) for name, f in EACH.items()}
 warp = jax.jit(augment.warp, static_argnames="order")
+warp_boxes = jax.jit(augment.warp_boxes, static_argnames="shape")
 affine_matrix = jax.jit(augment.affine_matrix)
 translate = jax.jit(augment.translate)
 mix_up_many = jax.jit(jax.vmap(augment.mix_up, (0, None, None, None)))
@@ -136,6 +137,78 @@ class TestWarp:
             augment.warp(image, matrix, order=3)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="floating image"):
             augment.warp(jnp.zeros((4, 4, 1), jnp.int32), matrix)
+
+
+class TestWarpBoxes:
+    """Images are of even sides, so that no centre of a pixel gets onto an edge."""
+
+    shape = (16, 12)
+    many = np.asarray([[4, 5, 9, 8], [6, 2, 9, 5], [5, 4, 11, 9], [0, 0, 16, 12]], np.float32)
+
+    def painted(self, matrix):
+        """Tight boxes around what `warp` makes of each box, painted."""
+        y, x = np.indices(self.shape)
+        y0, x0, y1, x1 = self.many.T[:, :, None, None]
+        inside = (y >= y0) & (y < y1) & (x >= x0) & (x < x1)
+        moved = np.asarray(warp(jnp.moveaxis(jnp.asarray(inside), 0, -1), matrix, order=0))
+        ends = [
+            [*m.nonzero()[0][[0, -1]], *np.sort(m.nonzero()[1])[[0, -1]]] for m in np.moveaxis(moved, -1, 0)
+        ]
+        return np.asarray([(top, left, bottom + 1, right + 1) for top, bottom, left, right in ends])
+
+    @pytest.mark.parametrize(
+        "matrix",
+        [
+            [[1, 0, 2], [0, 1, -3]],
+            [[1, 0, 0], [0, -1, 0]],
+            [[-1, 0, 1], [0, 1, 0]],
+            [[0, -1, 0], [1, 0, 0]],
+            [[0, 1, -1], [-1, 0, 2]],
+            [[2, 0, 0], [0, 2, 0]],
+            [[0, -2, 3], [2, 0, 1]],
+        ],
+        ids=["shift", "left-right", "up-down", "turn", "turn back", "zoom", "all"],
+    )
+    def test_is_tight_where_edges_stay_edges(self, matrix):
+        matrix = jnp.asarray(matrix, jnp.float32)
+        moved = boxes.clip(warp_boxes(self.many, matrix, self.shape), self.shape)
+        np.testing.assert_array_equal(moved, self.painted(matrix))
+
+    def test_is_around_the_corners_and_what_was_in_the_box(self, key):
+        draw = jax.jit(lambda k: augment.random_affine(k, 60.0, 0.3, 2.0, 0.3))
+        for k in jax.random.split(key, 20):
+            matrix = draw(k)
+            moved = np.asarray(warp_boxes(self.many, matrix, self.shape))
+            centre, (linear, shift) = np.asarray([8, 6]), np.split(np.asarray(matrix, np.float64), [2], 1)
+            corners = self.many[:, [[0, 1], [0, 3], [2, 1], [2, 3]]] - centre
+            corners = corners @ linear.T + shift[:, 0] + centre
+            np.testing.assert_allclose(moved, np.concatenate([corners.min(1), corners.max(1)], 1), atol=1e-5)
+            shown, outer = self.painted(matrix), np.asarray(boxes.clip(jnp.asarray(moved), self.shape))
+            assert (shown[:, :2] >= outer[:, :2] - 0.5).all()
+            assert (shown[:, 2:] <= outer[:, 2:] + 0.5).all()
+
+    def test_under_vmap_with_leading_axes_and_gradient(self, key):
+        matrices = jax.vmap(lambda k: augment.random_affine(k, 30.0))(jax.random.split(key, 3))
+        batch = jnp.stack([jnp.asarray(self.many)] * 3).reshape(3, 2, 2, 4)
+        moved = jax.vmap(lambda b, m: augment.warp_boxes(b, m, self.shape))(batch, matrices)
+        for out, matrix in zip(moved, matrices, strict=True):
+            np.testing.assert_allclose(
+                out.reshape(4, 4), warp_boxes(self.many, matrix, self.shape), atol=1e-5
+            )
+        flip = jnp.asarray([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+        slope = jax.jacobian(lambda b: augment.warp_boxes(b, flip, self.shape))(jnp.asarray(self.many[0]))
+        np.testing.assert_array_equal(slope, [[1, 0, 0, 0], [0, 0, 0, -1], [0, 0, 1, 0], [0, -1, 0, 0]])
+
+    def test_bad_input(self):
+        matrix, some = augment.affine_matrix(), jnp.zeros((2, 4))
+        for wrong in (jnp.zeros(()), jnp.zeros((2, 3)), jnp.zeros((2, 4), jnp.int32)):
+            with pytest.raises(ValueError, match=r"warp_boxes: expected floating boxes \[\.\.\., 4\], got"):
+                augment.warp_boxes(wrong, matrix, (8, 8))
+        with pytest.raises(ValueError, match=r"warp_boxes: expected a matrix \[2, 3\], got \(2, 2\)"):
+            augment.warp_boxes(some, matrix[:, :2], (8, 8))
+        for shape in ((8,), (8, 0), (8, 8.0), (8, 8, 1)):
+            with pytest.raises(ValueError, match="warp_boxes: expected shape to be two positive ints"):
+                augment.warp_boxes(some, matrix, shape)  # type: ignore[arg-type]
 
 
 class TestAffineMatrix:

@@ -1,11 +1,24 @@
 """The configuration of each task: its fields, their meaning, their limits. Nothing here needs jax."""
 
+from mi203jax.configs.detection import Detection, SlidingWindow
 from mi203jax.configs.dqn import DQN
 from mi203jax.configs.image_classification import ImageClassification
 from mi203jax.configs.mlp_vs_cnn import MlpVsCnn
 from mi203jax.configs.pqn import PQN
 from mi203jax.configs.q_learning import QLearning
+from mi203jax.configs.segmentation import Segmentation
 from mi203jax.configs.supervised import Supervised
 from mi203jax.configs.vectors import Vectors
 
-__all__ = ["DQN", "PQN", "ImageClassification", "MlpVsCnn", "QLearning", "Supervised", "Vectors"]
+__all__ = [
+    "DQN",
+    "PQN",
+    "Detection",
+    "ImageClassification",
+    "MlpVsCnn",
+    "QLearning",
+    "Segmentation",
+    "SlidingWindow",
+    "Supervised",
+    "Vectors",
+]

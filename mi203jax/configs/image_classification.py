@@ -2,22 +2,22 @@
 
 from typing import Literal
 
-from mi203jax.configs.supervised import Schedule, Supervised
+from mi203jax.configs.images import Images
+from mi203jax.configs.supervised import Schedule
 from mi203jax.core.config import config, static, traced
-from mi203jax.core.errors import UsageError, did_you_mean
 
-AUGMENTATIONS = ("shift", "flip", "affine", "cutout", "noise", "mix_up")
 Loss = Literal["cross_entropy", "focal", "squared", "hinge", "logistic", "exponential"]
 
 
 @config
-class ImageClassification(Supervised):
+class ImageClassification(Images):
     """Images of several classes, by a convolutional network."""
+
+    AUGMENTATIONS = ("shift", "flip", "affine", "cutout", "noise", "mix_up")
 
     total_steps: int = static(80_000, "length of the run, in training examples", "[1, 2000000000]")
     eval_every: int = static(8_000, "training examples between two evaluations", "[1, inf)")
     channels: tuple[int, ...] = static((16, 32, 64), "filters of each stage; () makes it an MLP", "[1, inf)")
-    convs: int = static(2, "3×3 convolutions in a stage", "[1, inf)")
     pooling: Literal["max", "avg", "stride", "none"] = static("max", "what halves the image after a stage")
     head: Literal["flatten", "avg", "max"] = static("flatten", "how positions become one vector")
     hidden: tuple[int, ...] = static((), "widths of the dense layers before the last", "[1, inf)")
@@ -26,12 +26,7 @@ class ImageClassification(Supervised):
     focal_gamma: float = traced(2.0, "how much the focal loss neglects what is sure", "[0, inf)")
     augment: tuple[str, ...] = static(("affine",), "what training images undergo: shift, flip, affine, …")
     shift: float = traced(2.0, "largest shift, in pixels (shift)", "[0, inf)")
-    rotation: float = traced(10.0, "largest rotation, in degrees (affine)", "[0, 180]")
-    zoom: float = traced(0.1, "largest change of scale (affine)", "[0, 1)")
-    shear: float = traced(0.1, "largest shear (affine)", "[0, 1)")
-    translation: float = traced(2.0, "largest translation, in pixels (affine)", "[0, inf)")
     cutout: float = traced(8.0, "side of the square that is cut out, in pixels (cutout)", "[0, inf)")
-    noise: float = traced(0.1, "noise, in standard deviations of the data (noise)", "[0, inf)")
     mix_up: float = traced(0.2, "α of the mixtures' Beta distribution (mix_up)", "[0, inf)")
     invariance: Literal["none", "mean", "max"] = static("none", "force invariance to shifts by one pixel")
     invariant_training: bool = static(False, "force it while training too, at nine times the work")
@@ -39,12 +34,3 @@ class ImageClassification(Supervised):
     weight_decay: float = traced(0.01, "part of the weights that a step of size 1 takes off", "[0, inf)")
     schedule: Schedule = static("one_cycle", "how the step size goes in the run")
     warmup: float = traced(0.2, "part of the run in which the step size rises", "[0, 1)")
-
-    def check(self) -> None:
-        """Fields that must fit each other."""
-        super().check()
-        for name in self.augment:
-            if name not in AUGMENTATIONS:
-                raise UsageError(f"augment=({name}): {did_you_mean(name, AUGMENTATIONS)}")
-            if self.augment.count(name) > 1:
-                raise UsageError(f"augment=({','.join(self.augment)}) has {name} twice: expected it once.")

@@ -1,8 +1,10 @@
 """How training examples reach a step: gathered from memory in the compiled loop, or streamed by grain.
 
-Both give the same batches in the same order, `batch_indices`, to the same step.
+Both give the same batches in the same order, `batch_indices`, to the same step. (Scenes are neither: they are
+made in the step, see `mi203jax.data.scenes`.)
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
@@ -49,6 +51,13 @@ class Window(NamedTuple):
         return {name: values[t % len(values)] for name, values in self.arrays.items()}
 
 
+class Feed(Protocol):
+    """What gives a step its batch."""
+
+    def batch(self, key: jax.Array, t: jax.Array, batch_size: int) -> Arrays:
+        """Batch t in the order of `key`: name -> `[batch_size, ...]`."""
+
+
 class Source(Protocol):
     """Examples with random access."""
 
@@ -62,7 +71,7 @@ class Source(Protocol):
 class Data(NamedTuple):
     """What a supervised task learns from and is judged on."""
 
-    train: Resident | Window | None  # None where the host brings the batches
+    train: Feed | None  # None where the host brings the batches
     test: Arrays  # name -> [examples, ...]
     statistics: Any  # of the training examples
 
@@ -90,6 +99,12 @@ class Streamed(Streaming):
         self._source = source
         self._batch_size = batch_size
         self._options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * slots)
+
+    def with_statistics(self, statistics: Any) -> "Streamed":
+        """The same examples with other statistics."""
+        other = copy.copy(self)
+        other.shared = self.shared._replace(statistics=statistics)
+        return other
 
     @property
     def example(self) -> Data:

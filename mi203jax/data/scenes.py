@@ -5,7 +5,8 @@ within a compiled step. A batch is a `vmap` over keys. Which images may appear i
 training and test scenes different ones.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -111,6 +112,28 @@ def digit_scenes(key: jax.Array, num_scenes: int, digits: jax.Array, labels: jax
         raise ValueError(f"digit_scenes: expected num_scenes to be a positive int, got {num_scenes!r}.")
     keys = jax.random.split(key, num_scenes)
     return lax.map(lambda k: make_scene(k, digits, labels, **options), keys, batch_size=_AT_ONCE)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class DigitScenes:
+    """Training scenes that are made as they are asked for: none comes twice.
+
+    Attributes:
+        digits: as in `make_scene`.
+        labels: as in `make_scene`.
+        options: the others of `make_scene`'s that are not its defaults, by name; static.
+    """
+
+    digits: jax.Array
+    labels: jax.Array
+    options: tuple[tuple[str, Any], ...] = field(default=(), metadata={"static": True})
+
+    def batch(self, key: jax.Array, t: jax.Array, batch_size: int) -> dict[str, jax.Array]:
+        """The scenes of step t: name -> `[batch_size, ...]`, as in `Scene`."""
+        keys = jax.random.split(jax.random.fold_in(key, t), batch_size)
+        options = dict(self.options)
+        return jax.vmap(lambda k: make_scene(k, self.digits, self.labels, **options))(keys)._asdict()
 
 
 def draw_digit(ink: jax.Array, zoom: jax.Array, corner: jax.Array, size: int) -> jax.Array:

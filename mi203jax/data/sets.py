@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -87,6 +87,27 @@ def open_source(
     Raises:
         UsageError: as `load`; for a bad example, once that is read.
     """
+    records, features, info = open_records(name, split, data_dir)
+    source = Source(records, name, features)
+    return source, info._replace(shapes=source.shapes)
+
+
+def open_records(
+    name: str, split: str = "train", data_dir: str | os.PathLike | None = None
+) -> tuple[Any, dict[str, Any], Info]:
+    """What `open_source` makes its examples of.
+
+    Args:
+        name: as for `load`.
+        split: as for `load`.
+        data_dir: as for `load`.
+
+    Returns:
+        TFDS's data source, its description of each feature by name, and what the split is, without shapes.
+
+    Raises:
+        UsageError: as `load`; examples are not looked at.
+    """
     folder = _find(name, data_dir)
     import tensorflow_datasets as tfds  # most of a second
     from absl import logging
@@ -112,14 +133,17 @@ def open_source(
     for part in builder.info.splits[split].file_instructions:
         if not os.path.exists(part.filename):
             raise UsageError(f"{name}: {folder} lacks a file: {Path(part.filename).name}. Prepare it again.")
-    source = Source(records, name, features)
-    return source, Info(
-        classes=tuple(getattr(features.get("label"), "names", None) or ()),
-        name=builder.info.full_name,
-        split=split,
-        description=builder.info.description,
-        citation=builder.info.citation,
-        shapes=source.shapes,
+    return (
+        records,
+        features,
+        Info(
+            classes=tuple(getattr(features.get("label"), "names", None) or ()),
+            name=builder.info.full_name,
+            split=split,
+            description=builder.info.description,
+            citation=builder.info.citation,
+            shapes={},
+        ),
     )
 
 

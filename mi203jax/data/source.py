@@ -1,5 +1,6 @@
 """The examples of a prepared split: by index, each checked as it is read, or stacked into arrays."""
 
+import copy
 import operator
 import sys
 import time
@@ -34,18 +35,63 @@ class Info(NamedTuple):
     shapes: dict[str, tuple[Shape, np.dtype]]
 
 
-class Source:
+class Records:
     """The examples of a split, by index; several threads may read it, and it can be pickled.
 
-    An example maps names to arrays of the shapes and dtypes of `Info.shapes`. Reading one that is
-    damaged, of another shape, holds NaN or infinity, or whose label is no class, raises `UsageError`.
+    A subclass says in `shapes` what arrays an example has, and makes them in `_arrays`. An example that is
+    damaged or not as it should be raises `UsageError` when it is read.
+
+    Attributes:
+        name: the set's, as it was asked for.
+        shapes: name of each array -> shape and dtype in one example.
+    """
+
+    shapes: dict[str, tuple[Shape, np.dtype]]
+
+    def __init__(self, records: Any, name: str):
+        """Args are TFDS's data source and the set's name."""
+        self._records, self.name = records, name
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
+        """Several examples: much faster than one by one."""
+        indices = [operator.index(i) for i in indices]
+        if any(i not in range(len(self)) for i in indices):
+            raise IndexError(f"{self.name}: expected indices below {len(self)}, got {indices}.")
+        return [self._arrays(i, example) for i, example in zip(indices, self._read(indices), strict=True)]
+
+    def _read(self, indices: list[int]) -> list[dict[str, Any]]:
+        try:
+            if len(indices) == 1:  # for which the other way would start a thread
+                return [self._records[indices[0]]]
+            return self._records.__getitems__(indices)
+        except Exception as error:  # kinds of array_record's, protobuf's, Pillow's
+            if len(indices) > 1:  # one by one, to name the broken one
+                return [self._read([i])[0] for i in indices]
+            raise UsageError(cannot_be_read(self.name, f"example {indices[0]}", error)) from error
+
+    def _arrays(self, index: int, example: dict[str, Any]) -> dict[str, np.ndarray]:
+        """The arrays of an example, whose index is for messages, from what TFDS decoded."""
+        raise NotImplementedError
+
+
+class Source(Records):
+    """The features of a set as they are: arrays of the shapes and dtypes of `Info.shapes`.
+
+    Reading an example of another shape, that holds NaN or infinity, or whose label is no class, raises
+    `UsageError`.
     """
 
     def __init__(self, records: Any, name: str, features: Mapping[str, Any]):
         """Args are TFDS's data source, the set's name, and TFDS's description of the features."""
-        self._records, self._name = records, name
+        super().__init__(records, name)
         self._num_classes = {k: f.num_classes for k, f in features.items() if hasattr(f, "num_classes")}
-        self.shapes: dict[str, tuple[Shape, np.dtype]] = {}
+        self.shapes = {}
         first = self._read([0])[0]
         for key, feature in sorted(features.items()):
             value = first[key]
@@ -58,33 +104,16 @@ class Source:
             shape = np.shape(value) if None in feature.shape[1:] else tuple(feature.shape)
             self.shapes[key] = shape, dtype
 
-    def __len__(self) -> int:
-        return len(self._records)
+    def only(self, features: Sequence[str]) -> "Source":
+        """The same examples with some of their features; the others are not looked at."""
+        chosen = copy.copy(self)
+        chosen.shapes = {name: self.shapes[name] for name in features}
+        return chosen
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        return self.__getitems__([index])[0]
-
-    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
-        """Several examples: much faster than one by one."""
-        indices = [operator.index(i) for i in indices]
-        if any(i not in range(len(self)) for i in indices):
-            raise IndexError(f"{self._name}: expected indices below {len(self)}, got {indices}.")
-        return [self._check(i, example) for i, example in zip(indices, self._read(indices), strict=True)]
-
-    def _read(self, indices: list[int]) -> list[dict[str, Any]]:
-        try:
-            if len(indices) == 1:  # for which the other way would start a thread
-                return [self._records[indices[0]]]
-            return self._records.__getitems__(indices)
-        except Exception as error:  # kinds of array_record's, protobuf's, Pillow's
-            if len(indices) > 1:  # one by one, to name the broken one
-                return [self._read([i])[0] for i in indices]
-            raise UsageError(cannot_be_read(self._name, f"example {indices[0]}", error)) from error
-
-    def _check(self, index: int, example: dict[str, Any]) -> dict[str, np.ndarray]:
+    def _arrays(self, index: int, example: dict[str, Any]) -> dict[str, np.ndarray]:
         checked = {}
         for key, (shape, dtype) in self.shapes.items():
-            feature = f"{self._name}: feature {key}"
+            feature = f"{self.name}: feature {key}"
             try:
                 value = checked[key] = np.asarray(example[key], dtype)
             except (KeyError, ValueError, OverflowError) as error:
@@ -106,7 +135,7 @@ class Source:
         return checked
 
 
-def stack(source: Source, name: str, slice_size: int = 1000) -> dict[str, np.ndarray]:
+def stack(source: Records, name: str, slice_size: int = 1000) -> dict[str, np.ndarray]:
     """All examples as arrays.
 
     Args:

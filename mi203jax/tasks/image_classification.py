@@ -118,7 +118,7 @@ def predictor(c: ImageClassification, f: Function, train: bool) -> Function:
     return invariant(f, shifts(1), c.invariance)
 
 
-problem = Problem(data, network, prepare, loss, measure, predictor)
+problem = Problem(data, network, prepare, loss, measure, predictor=predictor)
 
 
 def figures_of(problem: Problem, c: ImageClassification, state: State, data: Data) -> dict[str, Figure]:

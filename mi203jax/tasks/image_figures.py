@@ -13,7 +13,7 @@ from mi203jax.configs import ImageClassification
 from mi203jax.core.task import Figure
 from mi203jax.data.feed import Arrays, Data
 from mi203jax.nn import receptive_field_of
-from mi203jax.tasks.supervised import EVAL_BATCH, Function, Problem, State, in_chunks, predict
+from mi203jax.tasks.supervised import Function, Problem, State, at_once, in_chunks, predict
 
 PURPLE, ORANGE = "#5e3c99", "#d55e00"
 MISTAKES, MAPS, INPUTS, SHIFTED = 20, 8, 10, 1_000
@@ -33,7 +33,7 @@ def figures(
             scores = predict(problem, c, state, data, batch["x"])
             return scores, problem.loss(c, scores, batch)
 
-        return in_chunks(judge, examples, EVAL_BATCH)
+        return in_chunks(judge, examples, at_once(problem, c, data))
 
     scores, costs = judged(data.test)
     drawn: dict[str, Figure] = {

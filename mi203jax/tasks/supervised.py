@@ -20,13 +20,12 @@ from mi203jax.core.parallel import split_batch
 from mi203jax.core.task import Figure, Mean, Metrics, PyTree, Task, no_figures
 from mi203jax.data.feed import Arrays, Data, Streamed, order_key
 from mi203jax.data.splits import supervised_data
-from mi203jax.data.standardize import Statistics
 from mi203jax.nn.initializers import INITIALIZERS
 
-EVAL_BATCH = 500
-"""Examples that are judged at once, at most."""
+EVAL_BATCH, EVAL_NUMBERS = 500, 400_000
+"""Examples that are judged at once, and numbers in them, at most."""
 
-Function = Callable[[jax.Array], jax.Array]
+Function = Callable[[jax.Array], Any]
 
 
 class Keys(NamedTuple):
@@ -42,7 +41,7 @@ class State(NamedTuple):
     params: PyTree  # θ
     layers: PyTree  # what layers keep: running estimates, singular vectors
     optimizer: optax.OptState
-    statistics: Statistics  # of the training examples, by which new ones are standardised
+    statistics: Any  # of the training examples, by which new ones are prepared
     snapshots: PyTree  # (θ, layers) at some moments, `[frames, ...]`, for an animation; or ()
     keys: Keys
 
@@ -57,15 +56,20 @@ class Problem(NamedTuple):
             for training: augmented; without, for judging: as it is.
         loss: (config, scores `[batch, ...]`, batch) -> costs `[batch]`.
         measure: (config, scores, batch) -> {name: `[batch]`}, such as whether a prediction is right.
+        judge: (config, scores, batch) -> what `summarize` needs of each example, `[batch, ...]`, besides
+            costs and measures; where these do not suffice.
+        summarize: (config, {name: `[examples, ...]`}, examples) -> metrics of all examples that are judged.
         predictor: (config, function x -> scores, train) -> the function in its place.
         frames: config -> moments of the run kept for an animation.
     """
 
     data: Callable[[Any], Any]
     network: Callable[[Any, Data], nn.Module]
-    prepare: Callable[[Any, Arrays, Statistics, jax.Array | None], Arrays]
-    loss: Callable[[Any, jax.Array, Arrays], jax.Array]
-    measure: Callable[[Any, jax.Array, Arrays], dict[str, jax.Array]]
+    prepare: Callable[[Any, Arrays, Any, jax.Array | None], Arrays]
+    loss: Callable[[Any, Any, Arrays], jax.Array]
+    measure: Callable[[Any, Any, Arrays], dict[str, jax.Array]]
+    judge: Callable[[Any, Any, Arrays], Arrays] = lambda c, scores, batch: {}
+    summarize: Callable[[Any, Arrays, Arrays], Metrics] = lambda c, judged, examples: means(judged)
     predictor: Callable[[Any, Function, bool], Function] = lambda c, f, train: f
     frames: Callable[[Any], int] = lambda c: 0
 
@@ -74,15 +78,16 @@ def supervised_task(
     problem: Problem,
     figures: Callable[..., dict[str, Figure]] = no_figures,
     on_cpu: Literal["vmap", "map"] = "map",
+    objective: str = "accuracy",
 ) -> Task:
-    """The task of a problem; trials are compared by their accuracy."""
+    """The task of a problem; trials are compared by a measure of the evaluation."""
     return Task(
         functools.partial(init, problem),
         functools.partial(step, problem),
         functools.partial(evaluate, problem),
         figures,
         problem.data,
-        objective="eval/accuracy",
+        objective=f"eval/{objective}",
         best="max",
         on_cpu=on_cpu,
     )
@@ -210,23 +215,46 @@ def _put(kept: jax.Array, new: jax.Array, where: jax.Array) -> jax.Array:
     return jnp.where(jax.lax.expand_dims(where, range(1, kept.ndim)), new[None], kept)
 
 
-def predict(problem: Problem, c: Supervised, state: State, data: Data, x: jax.Array) -> jax.Array:
+def predict(problem: Problem, c: Supervised, state: State, data: Data, x: jax.Array) -> Any:
     """The trained network's scores for inputs that are ready for it: `[n, ...]` -> `[n, ...]`."""
     network = problem.network(c, data)
     variables = {"params": state.params, **state.layers}
-    return problem.predictor(c, lambda x: cast(jax.Array, network.apply(variables, x)), False)(x)
+    return problem.predictor(c, lambda x: network.apply(variables, x), False)(x)
 
 
 def evaluate(problem: Problem, c: Supervised, state: State, data: Data) -> Metrics:
-    """Loss and measures over all examples of the evaluation's split."""
+    """What the problem says of all examples of the evaluation's split."""
+    return problem.summarize(c, judged(problem, c, state, data), data.test)
 
-    def judge(chunk: Arrays) -> dict[str, jax.Array]:
+
+def judged(problem: Problem, c: Supervised, state: State, data: Data) -> Arrays:
+    """Costs, measures and what else is judged of each of these examples: name -> `[examples, ...]`."""
+
+    def judge(chunk: Arrays) -> Arrays:
         batch = problem.prepare(c, split_batch(chunk, may_stay_whole=True), state.statistics, None)
         scores = predict(problem, c, state, data, batch["x"])
-        return {"loss": problem.loss(c, scores, batch), **problem.measure(c, scores, batch)}
+        measures = {"loss": problem.loss(c, scores, batch), **problem.measure(c, scores, batch)}
+        return measures | problem.judge(c, scores, batch)
 
-    values = in_chunks(judge, data.test, EVAL_BATCH)
+    return in_chunks(judge, data.test, at_once(problem, c, data))
+
+
+def means(values: Arrays) -> Metrics:
+    """The mean of each value over the examples: name -> `[examples]`."""
     return {n: Mean(v.sum(dtype=jnp.float32), jnp.float32(len(v))) for n, v in values.items()}
+
+
+def mean_of_known(values: jax.Array) -> Mean:
+    """The mean of the values that are not nan, as are measures of what is not there."""
+    known = ~jnp.isnan(values)
+    return Mean(values.sum(where=known, dtype=jnp.float32), known.sum(dtype=jnp.float32))
+
+
+def at_once(problem: Problem, c: Supervised, data: Data) -> int:
+    """How many examples are judged at once: by the size of what the network gets of each."""
+    one = {name: values[:1] for name, values in data.test.items()}
+    x = jax.eval_shape(lambda one: problem.prepare(c, one, data.statistics, None)["x"], one)
+    return max(1, min(EVAL_BATCH, EVAL_NUMBERS // x.size))
 
 
 def in_chunks(f: Callable[[PyTree], PyTree], examples: PyTree, size: int) -> PyTree:

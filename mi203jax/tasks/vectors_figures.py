@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as MatplotlibFigure
 
 from mi203jax.configs import Vectors
 from mi203jax.core.task import Animation, Figure
-from mi203jax.data.feed import Data
+from mi203jax.data.feed import Data, Resident
 from mi203jax.tasks.supervised import Problem, State, predict, snapshot_iterations
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # Okabe and Ito's, which colour-blind readers can tell apart
@@ -30,7 +30,7 @@ def margins(problem: Problem, c: Vectors, state: State, data: Data) -> Matplotli
     figure = MatplotlibFigure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     kinds = {c.eval_split: data.test}
-    if data.train is not None:  # it is where it fits in memory
+    if isinstance(data.train, Resident):
         kinds = {c.train_split: data.train.arrays, **kinds}
     values = {}
     for name, arrays in kinds.items():
@@ -54,7 +54,7 @@ def margins(problem: Problem, c: Vectors, state: State, data: Data) -> Matplotli
 
 def boundary(problem: Problem, c: Vectors, state: State, data: Data) -> Animation:
     """DL(x, θ) over the plane at each kept moment of the run, with the examples."""
-    assert data.train is not None
+    assert isinstance(data.train, Resident)
     points, labels = (np.asarray(data.train.arrays[n]) for n in ("features", "label"))
     reach = 1.15 * np.abs(points).max()
     axis = np.linspace(-reach, reach, GRID)

@@ -1,5 +1,6 @@
 """Tiny sets that TFDS prepares here, read back: what comes out, and what is refused."""
 
+import functools
 import io
 import json
 import pickle
@@ -10,51 +11,24 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from PIL import Image
 
 from mi203jax.core.errors import UsageError
 from mi203jax.data import load
 from mi203jax.data.sets import open_source
 from mi203jax.data.source import Source, stack
+from tests.data import tiny
+from tests.data.tiny import prepare
 
 features = tfds.features
 
 
-class Tiny(tfds.core.GeneratorBasedBuilder):
-    """Any features, any examples, in their order."""
-
-    VERSION = tfds.core.Version("1.0.0")
-
-    def __init__(self, features, examples, **kwargs):
-        self.given = features, examples
-        super().__init__(**kwargs)
-
-    def _info(self):
-        return tfds.core.DatasetInfo(
-            builder=self, features=features.FeaturesDict(self.given[0]), disable_shuffling=True
-        )
-
-    def _split_generators(self, dl_manager):
-        return {"train": self._generate_examples()}
-
-    def _generate_examples(self):
-        yield from enumerate(self.given[1])
-
-
 @pytest.fixture
 def prepared(tmp_path):
-    def prepare(kinds, examples):
-        Tiny(kinds, examples, data_dir=tmp_path, file_format="array_record").download_and_prepare()
-        return tmp_path
-
-    return prepare
+    return functools.partial(prepare, tmp_path)
 
 
 def png(*shape):
-    file = io.BytesIO()
-    Image.fromarray(np.full(shape, 7, np.uint8)).save(file, "png")
-    file.seek(0)
-    return file
+    return tiny.png(np.full(shape, 7, np.uint8))
 
 
 class TestStack:
@@ -126,6 +100,16 @@ class TestSource:
         with ThreadPoolExecutor(4) as pool:
             images = list(pool.map(lambda i: source[i]["image"], range(1000)))
         np.testing.assert_array_equal(images, expected)
+
+    def test_only_some_features(self, prepared):
+        kinds = {"x": features.Scalar(np.float32), "y": features.Scalar(np.float32)}
+        folder = prepared(kinds, [{"x": 1.0, "y": np.nan}, {"x": 2.0, "y": np.nan}])
+        source, _ = open_source("tiny", data_dir=folder)
+        chosen = source.only(["x"])
+        assert chosen.shapes == {"x": ((), np.float32)}
+        assert chosen.__getitems__([1, 0]) == [{"x": 2.0}, {"x": 1.0}]
+        with pytest.raises(UsageError, match="y holds NaN"):
+            source[0]
 
 
 class TestRefusals:

@@ -1,0 +1,33 @@
+"""Fields of every network that learns from images: its convolutions, and what training images undergo."""
+
+from typing import ClassVar
+
+from mi203jax.configs.supervised import Supervised
+from mi203jax.core.config import config, static, traced
+from mi203jax.core.errors import UsageError, did_you_mean
+
+
+@config
+class Images(Supervised):
+    """A convolutional network on augmented images."""
+
+    AUGMENTATIONS: ClassVar[tuple[str, ...]] = ("flip", "affine", "noise")
+    """What may stand in `augment`."""
+
+    channels: tuple[int, ...] = static((16, 32, 64), "filters of each stage", "[1, inf)")
+    convs: int = static(2, "3×3 convolutions in a stage", "[1, inf)")
+    augment: tuple[str, ...] = static((), "what training images undergo: flip, affine, noise")
+    rotation: float = traced(10.0, "largest rotation, in degrees (affine)", "[0, 180]")
+    zoom: float = traced(0.1, "largest change of scale (affine)", "[0, 1)")
+    shear: float = traced(0.1, "largest shear (affine)", "[0, 1)")
+    translation: float = traced(2.0, "largest translation, in pixels (affine)", "[0, inf)")
+    noise: float = traced(0.1, "noise, in standard deviations of the data (noise)", "[0, inf)")
+
+    def check(self) -> None:
+        """Fields that must fit each other."""
+        super().check()
+        for name in self.augment:
+            if name not in self.AUGMENTATIONS:
+                raise UsageError(f"augment=({name}): {did_you_mean(name, self.AUGMENTATIONS)}")
+            if self.augment.count(name) > 1:
+                raise UsageError(f"augment=({','.join(self.augment)}) has {name} twice: expected it once.")
