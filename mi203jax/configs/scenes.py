@@ -30,7 +30,7 @@ class Scenes(Images):
     smallest: float = static(0.6, "scale of the smallest digit in made scenes, 1 being 28 pixels", "(0, 100]")
     largest: float = static(1.4, "scale of the largest digit in made scenes", "(0, 100]")
     overlap: float = static(0.3, "part of a digit's box that another's may cover in made scenes", "[0, 1]")
-    batch_size: int = static(32, "examples in a gradient step: 1, some, or all of the set", "[1, inf)")
+    batch_size: int = static(8, "examples in a gradient step: 1, some, or all of the set", "[1, inf)")
     learning_rate: float = traced(5e-3, "step size λ at its largest", "(0, inf)")
     weight_decay: float = traced(0.01, "part of the weights that a step of size 1 takes off", "[0, inf)")
     schedule: Schedule = static("one_cycle", "how the step size goes in the run")

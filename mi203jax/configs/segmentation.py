@@ -15,6 +15,7 @@ class Segmentation(Scenes):
 
     total_steps: int = static(20_000, "length of the run, in training examples", "[1, 2000000000]")
     eval_every: int = static(4_000, "training examples between two evaluations", "[1, inf)")
+    channels: tuple[int, ...] = static((16, 32, 64, 64), "filters of each stage", "[1, inf)")
     model: Literal["unet", "fully_convolutional"] = static("unet", "with or without the way up beside skips")
     loss: Literal["cross_entropy", "weighted", "dice", "focal"] = static(
         "cross_entropy", "cost of an image's pixels; weighted: rare classes count more"

@@ -9,14 +9,15 @@ from mi203jax import boxes, centers, losses, metrics
 from mi203jax.configs import Detection
 from mi203jax.configs.detection import Boxes
 from mi203jax.configs.scenes import MADE
-from mi203jax.core.task import Metrics
+from mi203jax.core.task import Figure, Metrics
 from mi203jax.data.feed import Arrays, Data, Streamed
 from mi203jax.data.located import open_boxed
 from mi203jax.data.source import Info, Records
 from mi203jax.data.standardize import Statistics
 from mi203jax.models import CenterMaps, CenterNet
+from mi203jax.tasks.detection_figures import figures, found_and_true
 from mi203jax.tasks.scenes import digit_classes, find, ready
-from mi203jax.tasks.supervised import Problem, layer_options, mean_of_known, means, supervised_task
+from mi203jax.tasks.supervised import Problem, State, layer_options, mean_of_known, means, supervised_task
 
 TRUTH = ("boxes", "labels", "mask")
 NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar100")
@@ -103,8 +104,7 @@ def judge(c: Detection, maps: CenterMaps, batch: Arrays) -> Arrays:
 
 def summarize(c: Boxes, judged: Arrays, examples: Arrays) -> Metrics:
     """The main of COCO's numbers, with sizes parted by the configuration's borders."""
-    found = metrics.Detections(judged["boxes"], judged["scores"], judged["labels"], judged["scores"] > 0)
-    truth = metrics.GroundTruth(*(examples[n] for n in TRUTH))._replace(crowd=examples.get("crowd"))
+    found, truth = found_and_true(judged, examples)
     borders = [float(side) ** 2 for side in c.borders]
     precision = metrics.average_precision(found, truth, len(classes(c)), borders=borders).summary()
     of_images = {n: v for n, v in judged.items() if n not in ("boxes", "labels", "scores")}
@@ -112,4 +112,11 @@ def summarize(c: Boxes, judged: Arrays, examples: Arrays) -> Metrics:
 
 
 problem = Problem(data, network, prepare, loss, measure, judge, summarize)
-task = supervised_task(problem, objective="ap")
+
+
+def figures_of(problem: Problem, c: Boxes, state: State, data: Data) -> dict[str, Figure]:
+    """All figures of a trained detector."""
+    return figures(problem, c, state, data, classes(c))
+
+
+task = supervised_task(problem, functools.partial(figures_of, problem), objective="ap")

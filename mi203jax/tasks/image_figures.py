@@ -13,6 +13,7 @@ from mi203jax.configs import ImageClassification
 from mi203jax.core.task import Figure
 from mi203jax.data.feed import Arrays, Data
 from mi203jax.nn import receptive_field_of
+from mi203jax.tasks.pictures import grid, show
 from mi203jax.tasks.supervised import Function, Problem, State, at_once, in_chunks, predict
 
 PURPLE, ORANGE = "#5e3c99", "#d55e00"
@@ -50,25 +51,6 @@ def figures(
         drawn["feature_maps"] = feature_maps(stages, data)
         drawn["receptive_field"] = receptive_fields(stages, data)
     return drawn
-
-
-def _grid(rows: int, columns: int, size: float = 1.1, top: float = 0.5):
-    """A figure with a grid of axes for images: without ticks."""
-    # Wide enough for the title.
-    figure = MatplotlibFigure(figsize=(max(4.2, columns * size), rows * size + top), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for one in axes.flat:
-        one.set(xticks=[], yticks=[])
-    return figure, axes
-
-
-def _show(axes: Any, image: np.ndarray, **kwargs: Any) -> None:
-    """An image of one channel in grey, of three in colour."""
-    image = np.asarray(image, np.float32)
-    if image.ndim == 3 and image.shape[-1] == 3:
-        axes.imshow((image - min(0.0, image.min())) / max(1.0, np.ptp(image), image.max()))
-    else:
-        axes.imshow(image if image.ndim == 2 else image.mean(-1), **{"cmap": "gray", **kwargs})
 
 
 def confusion(scores: jax.Array, labels: jax.Array, classes: Sequence[str]) -> MatplotlibFigure:
@@ -113,9 +95,9 @@ def mistakes(scores: jax.Array, costs: jax.Array, data: Data, classes: Sequence[
     labels, predicted = np.asarray(data.test["label"]), np.asarray(scores.argmax(-1))
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-cost[wrong])][:MISTAKES]
-    figure, axes = _grid(max(1, -(-len(worst) // 5)), 5, 1.35)
+    figure, axes = grid(max(1, -(-len(worst) // 5)), 5, 1.35)
     for one, i in zip(axes.flat, worst, strict=False):
-        _show(one, data.test["image"][i])
+        show(one, data.test["image"][i])
         one.set_title(f"{classes[labels[i]]} taken for {classes[predicted[i]]}", fontsize=8)
     for one in axes.flat[len(worst) :]:
         one.axis("off")
@@ -128,11 +110,11 @@ def inputs(problem: Problem, c: ImageClassification, state: State, data: Data) -
     some = {name: values[:INPUTS] for name, values in data.test.items()}
     keys = (None, *jax.random.split(jax.random.key(0)))
     rows = [np.asarray(problem.prepare(c, some, state.statistics, key)["x"]) for key in keys]
-    figure, axes = _grid(len(rows), len(rows[0]), 1.0)
+    figure, axes = grid(len(rows), len(rows[0]), 1.0)
     for row, images, name in zip(axes, rows, ("judged", "trained on", "or"), strict=True):
         row[0].set_ylabel(name)
         for one, image in zip(row, images, strict=True):
-            _show(one, image, vmin=rows[0].min(), vmax=rows[0].max())
+            show(one, image, vmin=rows[0].min(), vmax=rows[0].max())
     figure.suptitle("What the network gets")
     return figure
 
@@ -166,7 +148,7 @@ def filters(state: State, data: Data) -> MatplotlibFigure:
     if w.ndim == 2:  # a dense layer on all pixels
         w = w.reshape(*data.test["image"].shape[1:], -1)
     w = w.mean(2).transpose(2, 0, 1)[:64]
-    figure, axes = _grid(-(-len(w) // 8), min(8, len(w)), 0.9)
+    figure, axes = grid(-(-len(w) // 8), min(8, len(w)), 0.9)
     limit = np.abs(w).max()
     for one, filter_ in zip(axes.flat, w, strict=False):
         one.imshow(filter_, cmap="RdBu_r", vmin=-limit, vmax=limit)
@@ -199,11 +181,11 @@ def stage_functions(
 def feature_maps(stages: dict[str, Function], data: Data) -> MatplotlibFigure:
     """What some filters of each stage answer to one image."""
     image = jnp.asarray(data.test["image"][:1], jnp.float32)
-    figure, axes = _grid(len(stages), MAPS + 1)
+    figure, axes = grid(len(stages), MAPS + 1)
     for row, (name, f) in zip(axes, stages.items(), strict=True):
         maps = np.asarray(f(image)[0]).transpose(2, 0, 1)
         strongest = np.argsort(-maps.var((1, 2)))[:MAPS]
-        _show(row[0], np.asarray(image[0]))
+        show(row[0], np.asarray(image[0]))
         row[0].set_ylabel(f"{name}\n{maps.shape[1]}×{maps.shape[2]}", fontsize=8)
         for one, i in zip(row[1:], strongest, strict=False):
             one.imshow(maps[i], cmap="magma")
@@ -221,12 +203,12 @@ def _of_one(f: Function) -> Function:
 def receptive_fields(stages: dict[str, Function], data: Data) -> MatplotlibFigure:
     """The pixels on which the middle of each stage depends."""
     image = np.asarray(data.test["image"][0], np.float32)
-    figure, axes = _grid(1, len(stages), 2.2, 0.6)
+    figure, axes = grid(1, len(stages), 2.2, 0.6)
     for one, (name, f) in zip(axes.flat, stages.items(), strict=True):
         shape = jax.eval_shape(f, jnp.asarray(image[None])).shape[1:]
         middle = (shape[0] // 2, shape[1] // 2)
         mask = np.asarray(receptive_field_of(_of_one(f), image.shape, middle, key=jax.random.key(0)))
-        _show(one, image)
+        show(one, image)
         one.imshow(np.where(mask, 1.0, np.nan), cmap="spring", alpha=0.35, vmin=0, vmax=1)
         rows, columns = mask.any(1).sum(), mask.any(0).sum()
         one.set_title(f"{name}: {rows}×{columns} pixels", fontsize=9)

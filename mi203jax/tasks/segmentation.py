@@ -10,14 +10,15 @@ import jax.numpy as jnp
 from mi203jax import losses, metrics, models
 from mi203jax.configs import Segmentation
 from mi203jax.configs.scenes import MADE
-from mi203jax.core.task import Metrics
+from mi203jax.core.task import Figure, Metrics
 from mi203jax.data.feed import Arrays, Data, Streamed
 from mi203jax.data.located import open_masked
 from mi203jax.data.source import Info, Records
 from mi203jax.data.squares import UNKNOWN
 from mi203jax.data.standardize import Statistics
 from mi203jax.tasks.scenes import digit_classes, find, ready
-from mi203jax.tasks.supervised import Problem, layer_options, mean_of_known, means, supervised_task
+from mi203jax.tasks.segmentation_figures import figures
+from mi203jax.tasks.supervised import Problem, State, layer_options, mean_of_known, means, supervised_task
 
 NETWORKS = {"unet": models.UNet, "fully_convolutional": models.FullyConvolutional}
 
@@ -133,4 +134,11 @@ def summarize(c: Segmentation, judged: Arrays, examples: Arrays) -> Metrics:
 
 
 problem = Problem(data, network, prepare, loss, measure, judge, summarize, frames=lambda c: c.frames)
-task = supervised_task(problem, objective="mean_iou")
+
+
+def figures_of(c: Segmentation, state: State, data: Data) -> dict[str, Figure]:
+    """All figures of a trained network."""
+    return figures(problem, c, state, data, classes(c))
+
+
+task = supervised_task(problem, figures_of, objective="mean_iou")

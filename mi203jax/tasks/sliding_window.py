@@ -127,4 +127,4 @@ def judge(c: SlidingWindow, scores: jax.Array, batch: Arrays) -> Arrays:
 
 
 problem = Problem(data, network, prepare, loss, measure, judge, detection.summarize)
-task = supervised_task(problem, objective="ap")
+task = supervised_task(problem, functools.partial(detection.figures_of, problem), objective="ap")

@@ -136,7 +136,7 @@ class TestReady:
 @pytest.mark.parametrize(
     ("config", "fields", "message"),
     [
-        (Segmentation, {"size": 66}, "size=66: expected a multiple of 4, since 3 stages halve it"),
+        (Segmentation, {"size": 68}, "size=68: expected a multiple of 8, since 4 stages halve it"),
         (Segmentation, {"channels": ()}, "channels=\\(\\): expected one stage or more"),
         (Segmentation, {"size": 32}, "size=32 is too small for digits of 28 × largest=1.4 pixels"),
         (Segmentation, {"smallest": 1.5}, "smallest=1.5 is larger than largest=1.4"),
