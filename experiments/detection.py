@@ -17,7 +17,7 @@ EXPERIMENT = Experiment(
     Detection(),
     "mi203jax.tasks.detection:task",
     {
-        "best": ("channels=(24,48,96,128)", "total_steps=100_000", "eval_every=50_000"),
+        "best": ("total_steps=100_000", "eval_every=50_000"),
         "voc": (
             *("data=voc/2007", "train_split=train+validation", *PHOTOGRAPHS),
             *("total_steps=400_000", "eval_every=50_000"),

@@ -12,7 +12,7 @@ EXPERIMENT = Experiment(
     Segmentation(),
     "mi203jax.tasks.segmentation:task",
     {
-        "best": ("total_steps=60_000", "eval_every=20_000"),
+        "best": ("total_steps=80_000", "eval_every=40_000"),
         "pets": (
             *("data=oxford_iiit_pet", "size=128", "channels=(32,64,128,128,128)", "augment=(flip,affine)"),
             *("total_steps=110_400", "eval_every=18_400", "batch_size=16", "translation=8", "zoom=0.3"),

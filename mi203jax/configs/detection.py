@@ -58,7 +58,9 @@ class SlidingWindow(Boxes):
     total_steps: int = static(20_000, "length of the run, in training examples", "[1, 2000000000]")
     eval_every: int = static(10_000, "training examples between two evaluations", "[1, inf)")
     window: int = static(24, "height and width that windows are resized to", "[8, 1024]")
-    sides: tuple[int, ...] = static((14, 18, 23, 29, 36), "sides of the windows, in pixels of the image", "[2, 4096]")
+    sides: tuple[int, ...] = static(
+        (14, 18, 23, 29, 36), "sides of the windows, in pixels of the image", "[2, 4096]"
+    )
     step: float = static(0.2, "step between windows, as a part of their side", "(0, 1]")
     windows: int = static(8, "windows of each training image, half of them on things", "[2, 10000]")
     margin: float = static(1.2, "side of a thing's window by the longer side of its box", "[1, 4]")

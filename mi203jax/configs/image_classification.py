@@ -25,7 +25,6 @@ class ImageClassification(Images):
     label_smoothing: float = traced(0.0, "part of the label that is spread over all classes", "[0, 1)")
     focal_gamma: float = traced(2.0, "how much the focal loss neglects what is sure", "[0, inf)")
     augment: tuple[str, ...] = static(("affine",), "what training images undergo: shift, flip, affine, …")
-    shift: float = traced(2.0, "largest shift, in pixels (shift)", "[0, inf)")
     cutout: float = traced(8.0, "side of the square that is cut out, in pixels (cutout)", "[0, inf)")
     mix_up: float = traced(0.2, "α of the mixtures' Beta distribution (mix_up)", "[0, inf)")
     invariance: Literal["none", "mean", "max"] = static("none", "force invariance to shifts by one pixel")

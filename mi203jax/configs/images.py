@@ -11,12 +11,13 @@ from mi203jax.core.errors import UsageError, did_you_mean
 class Images(Supervised):
     """A convolutional network on augmented images."""
 
-    AUGMENTATIONS: ClassVar[tuple[str, ...]] = ("flip", "affine", "noise")
+    AUGMENTATIONS: ClassVar[tuple[str, ...]] = ("shift", "flip", "affine", "noise")
     """What may stand in `augment`."""
 
     channels: tuple[int, ...] = static((16, 32, 64), "filters of each stage", "[1, inf)")
     convs: int = static(2, "3×3 convolutions in a stage", "[1, inf)")
-    augment: tuple[str, ...] = static((), "what training images undergo: flip, affine, noise")
+    augment: tuple[str, ...] = static((), "what training images undergo: shift, flip, affine, noise")
+    shift: float = traced(2.0, "largest shift, in pixels (shift)", "[0, inf)")
     rotation: float = traced(10.0, "largest rotation, in degrees (affine)", "[0, 180]")
     zoom: float = traced(0.1, "largest change of scale (affine)", "[0, 1)")
     shear: float = traced(0.1, "largest shear (affine)", "[0, 1)")

@@ -15,6 +15,7 @@ from mi203jax.data.source import Info, Records
 from mi203jax.data.splits import data_of, source_sample, split_arrays, split_source
 from mi203jax.data.squares import UNKNOWN
 from mi203jax.data.standardize import Statistics, fit_statistics, standardize
+from mi203jax.tasks.motion import MOTIONS, random_motion
 
 DIGITS, FEATURES = "mnist_5k", ("image", "label")
 _JUDGED, _FITTED, _NUMBER_FITTED = 1, 2, 1_000  # keys of scenes that are always the same
@@ -95,25 +96,13 @@ def ready(c: Scenes, batch: Arrays, statistics: Statistics, key: jax.Array | Non
         return {**batch, "x": standardize(batch["image"], statistics)}
     motion_key, noise_key = jax.random.split(key)
     n = len(batch["image"])
-    if "flip" in c.augment or "affine" in c.augment:
+    if MOTIONS & set(c.augment):
         motions = jax.vmap(functools.partial(random_motion, c))(jax.random.split(motion_key, n))
         batch = jax.vmap(moved)(batch, motions)
     x = standardize(batch["image"], statistics)
     if "noise" in c.augment:  # in standard deviations of the data
         x = jax.vmap(augment.noise, (0, 0, None))(jax.random.split(noise_key, n), x, c.noise)
     return {**batch, "x": x}
-
-
-def random_motion(c: Scenes, key: jax.Array) -> jax.Array:
-    """What an image and its truth undergo, by `augment`: a matrix for `warp`, `[2, 3]`."""
-    affine_key, flip_key = jax.random.split(key)
-    matrix = augment.affine_matrix()
-    if "affine" in c.augment:
-        matrix = augment.random_affine(affine_key, c.rotation, c.zoom, c.translation, c.shear)
-    if "flip" in c.augment:
-        mirrored = matrix * jnp.array([1.0, -1.0, 1.0])
-        matrix = jnp.where(jax.random.bernoulli(flip_key), mirrored, matrix)
-    return matrix
 
 
 def moved(example: Arrays, matrix: jax.Array) -> Arrays:
