@@ -70,6 +70,7 @@ def make_scene(
             the scene.
     """
     _check("make_scene", digits, labels, size, max_objects, scale)
+    digits, labels = jnp.asarray(digits), jnp.asarray(labels)
     number, which, zoom, bright, place, ground = jax.random.split(key, 6)
     present = jnp.arange(max_objects) < jax.random.randint(number, (), 0, max_objects + 1)
     chosen = jax.random.randint(which, (max_objects,), 0, len(digits))
