@@ -1,7 +1,9 @@
 """The configuration of each task: its fields, their meaning, their limits. Nothing here needs jax."""
 
+from mi203jax.configs.autoencoder import Autoencoder
 from mi203jax.configs.detection import Detection, SlidingWindow
 from mi203jax.configs.dqn import DQN
+from mi203jax.configs.gan import GAN
 from mi203jax.configs.image_classification import ImageClassification
 from mi203jax.configs.mlp_vs_cnn import MlpVsCnn
 from mi203jax.configs.pqn import PQN
@@ -12,7 +14,9 @@ from mi203jax.configs.vectors import Vectors
 
 __all__ = [
     "DQN",
+    "GAN",
     "PQN",
+    "Autoencoder",
     "Detection",
     "ImageClassification",
     "MlpVsCnn",

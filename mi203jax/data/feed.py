@@ -75,6 +75,10 @@ class Data(NamedTuple):
     test: Arrays  # name -> [examples, ...]
     statistics: Any  # of the training examples
 
+    def with_statistics(self, statistics: Any) -> "Data":
+        """The same examples with other statistics."""
+        return self._replace(statistics=statistics)
+
     @property
     def shared(self) -> "Data":
         """Itself: what all trials share, under the name that `Streamed` has for it."""

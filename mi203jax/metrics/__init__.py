@@ -15,6 +15,14 @@ from mi203jax.metrics.detection import (
     average_precision,
     precision_recall,
 )
+from mi203jax.metrics.generation import (
+    frechet_distance,
+    kernel_distance,
+    mode_shares,
+    modes_covered,
+    nearest,
+    sample_precision_recall,
+)
 from mi203jax.metrics.segmentation import (
     boundary_f_score,
     intersection_over_union,
@@ -33,11 +41,17 @@ __all__ = [
     "boundary_f_score",
     "calibration_error",
     "confusion_matrix",
+    "frechet_distance",
     "intersection_over_union",
+    "kernel_distance",
     "mean_iou",
     "mean_iou_per_image",
+    "mode_shares",
+    "modes_covered",
+    "nearest",
     "pixel_accuracy",
     "precision_recall",
     "reliability",
+    "sample_precision_recall",
     "top_k_accuracy",
 ]

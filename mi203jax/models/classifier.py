@@ -33,7 +33,7 @@ class Classifier(Convolutional):
         """`[batch, ...]`, float32 -> scores `[batch, outputs]`.
 
         What each stage computes is kept in the collection "features", `[batch, height, width, channels]`,
-        for whoever makes it mutable.
+        and what the last layer gets, `[batch, inputs]`, for whoever makes it mutable.
         """
         for number, filters in enumerate(self.channels):
             x = self.stage(x, filters, train, 2 if self.pooling == "stride" else 1)
@@ -45,4 +45,5 @@ class Classifier(Convolutional):
         x = x.reshape(len(x), -1)
         for width in self.hidden:
             x = self.hidden_layer(x, width, train)
+        self.sow("features", "last", x)
         return self.scores(x, train)

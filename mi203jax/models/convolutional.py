@@ -22,6 +22,7 @@ class Convolutional(nn.Module):
         use_dropout: whether there is dropout at all.
         spectral: divide the weights of each layer by their largest singular value.
         kernel_init: initialises the weights.
+        slope: of the relu below 0; 0 is the relu itself.
     """
 
     outputs: int
@@ -32,19 +33,20 @@ class Convolutional(nn.Module):
     use_dropout: bool = False
     spectral: bool = False
     kernel_init: Initializer = nn.initializers.he_normal()
+    slope: float = 0.0
 
     def stage(self, x: jax.Array, filters: int, train: bool, last_stride: int = 1) -> jax.Array:
         """`convs` convolutions that keep height and width, but for the stride of the last."""
         for i in range(self.convs):
             stride = last_stride if i == self.convs - 1 else 1
             conv = Conv(filters, self.kernel_init, not self._normalizes, self.spectral, 3, stride, "SAME")
-            x = nn.relu(self._normalize(conv(x, train), train))
+            x = self._activate(self._normalize(conv(x, train), train))
         return x
 
     def hidden_layer(self, x: jax.Array, width: int, train: bool) -> jax.Array:
         """A dense layer, then normalisation and relu: `[..., inputs]` -> `[..., width]`."""
         dense = Dense(width, self.kernel_init, not self._normalizes, self.spectral)
-        return nn.relu(self._normalize(dense(self._drop(x, train), train), train))
+        return self._activate(self._normalize(dense(self._drop(x, train), train), train))
 
     def scores(self, x: jax.Array, train: bool, outputs: int | None = None) -> jax.Array:
         """The last dense layer, at each position by itself: `[..., inputs]` -> `[..., outputs]`."""
@@ -54,6 +56,9 @@ class Convolutional(nn.Module):
     @property
     def _normalizes(self) -> bool:
         return self.normalization != "none"
+
+    def _activate(self, x: jax.Array) -> jax.Array:
+        return nn.leaky_relu(x, self.slope) if self.slope else nn.relu(x)
 
     def _normalize(self, x: jax.Array, train: bool) -> jax.Array:
         if self.normalization == "batch":

@@ -168,7 +168,8 @@ def stage_functions(
         examples = {"image": image, "label": jnp.zeros(len(image), jnp.int32)}
         x = problem.prepare(c, examples, state.statistics, None)["x"]
         variables = {"params": state.params, **state.layers}
-        return network.apply(variables, x, mutable=["features"])[1].get("features", {})
+        kept = network.apply(variables, x, mutable=["features"])[1]["features"]
+        return {name: values for name, values in kept.items() if name.startswith("stage")}
 
     names = jax.eval_shape(features, jnp.asarray(data.test["image"][:1], jnp.float32))
 

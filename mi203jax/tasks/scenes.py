@@ -43,13 +43,10 @@ def find(
     """
     if c.data == MADE:
         made = made_scenes(c)
-        return made._replace(statistics=fit(made.statistics, sample_scenes(c)._asdict()))
+        return made.with_statistics(fit(made.statistics, sample_scenes(c)._asdict()))
     train, test = (opened(split) for split in (c.train_split, c.eval_split))
     found = data_of(train, test, "image", standardization=c.standardize, batch_size=c.batch_size, feed=c.feed)
-    statistics = fit(found.shared.statistics, source_sample(train[0]))
-    if isinstance(found, Streamed):
-        return found.with_statistics(statistics)
-    return found._replace(statistics=statistics)
+    return found.with_statistics(fit(found.shared.statistics, source_sample(train[0])))
 
 
 def made_scenes(c: Scenes) -> Data:

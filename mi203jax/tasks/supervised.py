@@ -188,7 +188,7 @@ def step(problem: Problem, c: Supervised, state: State, data: Data, t: jax.Array
     updates, opt_state = optimizer(c, t).update(gradient, state.optimizer, state.params)
     params = cast(PyTree, optax.apply_updates(state.params, updates))
     measures = {name: m.mean(dtype=jnp.float32) for name, m in problem.measure(c, scores, batch).items()}
-    snapshots = _with_snapshot(state.snapshots, (params, layers), t, c.num_iterations)
+    snapshots = with_snapshot(state.snapshots, lambda: (params, layers), t, c.num_iterations)
     state = state._replace(params=params, layers=layers, optimizer=opt_state, snapshots=snapshots)
     return state, {"loss": value, "gradient_norm": optax.tree.norm(gradient), **measures}
 
@@ -198,15 +198,15 @@ def snapshot_iterations(frames: int, iterations: int) -> np.ndarray:
     return np.array([-(-iterations * k * k // (frames - 1) ** 2) for k in range(frames)], np.int32)
 
 
-def _with_snapshot(snapshots: PyTree, now: PyTree, t: jax.Array, iterations: int) -> PyTree:
-    """The snapshots after iteration t, if it is one of the moments when they are taken."""
+def with_snapshot(snapshots: PyTree, now: Callable[[], PyTree], t: jax.Array, iterations: int) -> PyTree:
+    """The snapshots `[frames, ...]` after iteration t, with `now()` if that is a moment when one is taken."""
     if not jax.tree.leaves(snapshots):
         return snapshots
     times = snapshot_iterations(len(jax.tree.leaves(snapshots)[0]), iterations)
     # Unbatched: under vmap too, nothing is copied between the moments.
     return jax.lax.cond(
         (times == t + 1).any(),
-        lambda: jax.tree.map(lambda kept, new: _put(kept, new, times == t + 1), snapshots, now),
+        lambda: jax.tree.map(lambda kept, new: _put(kept, new, times == t + 1), snapshots, now()),
         lambda: snapshots,
     )
 

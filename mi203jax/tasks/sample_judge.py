@@ -1,0 +1,106 @@
+"""How good generated images are, by the features of a classifier that learnt the real ones."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mi203jax import metrics
+from mi203jax.configs import ImageClassification
+from mi203jax.core.loop import train
+from mi203jax.data.feed import Data, Resident
+from mi203jax.pca import fit_pca
+from mi203jax.tasks import image_classification, supervised
+
+COMPARED = 1_000
+"""Samples, and real examples, that are compared at most."""
+COMPONENTS = 30
+Measures = dict[str, jax.Array]
+
+
+class SampleJudge(NamedTuple):
+    """A trained classifier, what it sees in real examples, and measures to compare others with."""
+
+    classifier: supervised.State
+    data: Data  # that it learnt from, without the training examples
+    brightest: jax.Array  # the largest number in its images
+    real: jax.Array  # features of real examples that nothing was trained on, [n, features]
+    floor: Measures  # of as many training examples: no samples can be expected to be better
+    gaussian: Measures  # of samples of a Gaussian on the principal components of training examples
+
+
+def classifier_config(data: str, data_dir: str, train_split: str, eval_split: str) -> ImageClassification:
+    """The classifier that judges: a small one, the same for all that is to be compared."""
+    return ImageClassification(
+        data=data,
+        data_dir=data_dir,
+        train_split=train_split,
+        eval_split=eval_split,
+        feed="memory",
+        channels=(16, 32),
+        hidden=(64,),
+        total_steps=40_000,
+        eval_every=40_000,
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def sample_judge(c: ImageClassification) -> SampleJudge:
+    """Trains the classifier, always to the same, and judges what samples are compared with.
+
+    Args:
+        c: by `classifier_config`.
+
+    Raises:
+        UsageError: if the set cannot be read or used.
+    """
+    data = image_classification.data(c).shared
+    assert isinstance(data.train, Resident)
+    state = jax.jit(lambda key: train(image_classification.task, c, data, key)[0])(jax.random.key(0))
+    images, number = data.train.arrays["image"], min(COMPARED, len(data.test["image"]))
+    shown = data._replace(train=None, test={n: v[:number] for n, v in data.test.items()})
+    real, _ = features(c, state, shown, shown.test["image"])
+    judge = SampleJudge(state, shown, images.max().astype(jnp.float32), real, {}, {})
+    measured = functools.partial(jax.jit(functools.partial(measure_samples, c)), judge)
+    x = images.reshape(len(images), -1).astype(jnp.float32)
+    samples = fit_pca(x, min(COMPONENTS, *x.shape)).sample(jax.random.key(1), number)
+    gaussian = jnp.clip(samples, x.min(), x.max()).reshape(number, *images.shape[1:])
+    return judge._replace(floor=measured(images[:number]), gaussian=measured(gaussian))
+
+
+def features(
+    c: ImageClassification, state: supervised.State, data: Data, images: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """What the last layer gets of raw images, `[n, features]`, and its scores, `[n, classes]`."""
+    network = image_classification.network(c, data)
+    variables = {"params": state.params, **state.layers}
+
+    def of_chunk(images):
+        batch = {"image": images, "label": jnp.zeros(len(images), jnp.int32)}
+        x = image_classification.prepare(c, batch, state.statistics)["x"]
+        scores, kept = network.apply(variables, x, mutable=["features"])
+        return kept["features"]["last"][0], scores
+
+    return supervised.in_chunks(of_chunk, images, supervised.EVAL_BATCH)
+
+
+def measure_samples(c: ImageClassification, judge: SampleJudge, images: jax.Array) -> Measures:
+    """Measures of generated raw images `[n, height, width, channels]`, in the classifier's features.
+
+    Returns:
+        "frechet_distance" and "kernel_distance" from real examples; "sample_precision", the share of samples
+        among real ones, and "sample_recall", of real ones among samples; "modes", the classes that make up
+        5 % of the samples or more, and "least_mode", the share of the rarest.
+    """
+    found, scores = features(c, judge.classifier, judge.data, images)
+    precision, recall = metrics.sample_precision_recall(judge.real, found)
+    shares = metrics.mode_shares(scores.argmax(-1), scores.shape[-1])
+    return {
+        "frechet_distance": metrics.frechet_distance(judge.real, found),
+        "kernel_distance": metrics.kernel_distance(judge.real, found),
+        "sample_precision": precision,
+        "sample_recall": recall,
+        "modes": jnp.asarray(metrics.modes_covered(shares), jnp.float32),
+        "least_mode": shares.min(),
+    }
