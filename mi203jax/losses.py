@@ -177,12 +177,8 @@ def dice(
     targets = _targets("dice", logits, labels)
     smooth = _scalar("dice", "smooth", smooth, logits.dtype)
     probabilities = jax.nn.softmax(logits)
-    if mask is not None:
-        if mask.dtype != bool or mask.shape != logits.shape[:-1]:
-            raise ValueError(
-                f"dice: expected a bool mask {logits.shape[:-1]}, got {mask.dtype} {mask.shape}."
-            )
-        probabilities, targets = (jnp.where(mask[..., None], a, 0) for a in (probabilities, targets))
+    counts = _counts("dice", logits, mask)[..., None]
+    probabilities, targets = (jnp.where(counts, a, 0) for a in (probabilities, targets))
     pixels = (-3, -2)
     common = (probabilities * targets).sum(pixels)
     total = (jnp.square(probabilities) + jnp.square(targets)).sum(pixels)
@@ -190,7 +186,11 @@ def dice(
 
 
 def penalty_reduced_focal(
-    logits: jax.Array, targets: jax.Array, alpha: float | jax.Array = 2.0, beta: float | jax.Array = 4.0
+    logits: jax.Array,
+    targets: jax.Array,
+    alpha: float | jax.Array = 2.0,
+    beta: float | jax.Array = 4.0,
+    mask: jax.Array | None = None,
 ) -> jax.Array:
     """A heat map's loss: negatives near a peak count less (Law & Deng 2018, Zhou et al. 2019).
 
@@ -202,6 +202,7 @@ def penalty_reduced_focal(
         targets: t, in [0, 1], exactly 1 at peaks, of the shape and dtype of `logits`.
         alpha: α ≥ 0, a scalar, which may be traced.
         beta: β ≥ 0, a scalar, which may be traced.
+        mask: which cells count, `[..., height, width]`, bool; None: all.
 
     Returns:
         `[...]`, one value for each image, of the dtype of `logits`. Gradients with respect to the logits
@@ -224,8 +225,10 @@ def penalty_reduced_focal(
     right, wrong = jax.nn.softplus(margin), jax.nn.softplus(-margin)
     nearness = jnp.where(peak, 1, 1 - targets) ** beta
     maps = (-3, -2, -1)
-    peaks = jnp.maximum(peak.sum(maps), 1).astype(logits.dtype)
-    return (nearness * jnp.exp(-alpha * wrong) * right).sum(maps) / peaks
+    counts = _counts("penalty_reduced_focal", logits, mask)[..., None]
+    peaks = jnp.maximum((peak & counts).sum(maps), 1).astype(logits.dtype)
+    costs = nearness * jnp.exp(-alpha * wrong) * right
+    return costs.sum(maps, where=jnp.broadcast_to(counts, costs.shape)) / peaks
 
 
 def _logsumexp_of_others(logits: jax.Array) -> jax.Array:
@@ -287,6 +290,15 @@ def _check_maps(name: str, logits: jax.Array) -> None:
             f"{name}: expected floating logits [..., height, width, classes], got {logits.dtype} "
             f"{logits.shape}."
         )
+
+
+def _counts(name: str, logits: jax.Array, mask: jax.Array | None) -> jax.Array:
+    """Which places of `[..., height, width]` count: all where there is no mask."""
+    if mask is None:
+        return jnp.ones(logits.shape[:-1], bool)
+    if mask.dtype != bool or mask.shape != logits.shape[:-1]:
+        raise ValueError(f"{name}: expected a bool mask {logits.shape[:-1]}, got {mask.dtype} {mask.shape}.")
+    return mask
 
 
 def _scalar(name: str, argument: str, value: float | jax.Array, dtype) -> jax.Array:

@@ -6,6 +6,9 @@ from mi203jax.configs.scenes import MADE, Scenes
 from mi203jax.core.config import config, static, traced
 from mi203jax.core.errors import UsageError
 
+MOST_PIXELS = 20_000_000
+"""In all windows of an image."""
+
 
 @config
 class Boxes(Scenes):
@@ -13,7 +16,7 @@ class Boxes(Scenes):
 
     total_steps: int = static(40_000, "length of the run, in training examples", "[1, 2000000000]")
     eval_every: int = static(8_000, "training examples between two evaluations", "[1, inf)")
-    detections: int = static(16, "boxes that are returned of an image, the surest", "[1, 1000]")
+    detections: int = static(16, "boxes that are returned of an image, the surest", "[1, 100]")
     borders: tuple[int, ...] = static(
         (14, 20), "sides in pixels whose squares part small, medium, large things", "[1, 100000]"
     )
@@ -71,5 +74,20 @@ class SlidingWindow(Boxes):
         super().check()
         if not self.sides or max(self.sides) > self.size:
             raise UsageError(f"sides={self.sides}: expected one or more, at most size={self.size}.")
+        if self.windows > self.num_windows:
+            raise UsageError(
+                f"windows={self.windows}: an image has {self.num_windows}, by its sides and step."
+            )
+        if self.num_windows * self.window**2 > MOST_PIXELS:
+            raise UsageError(
+                f"{self.num_windows:,} windows of {self.window}×{self.window} pixels are too many for an "
+                "image: expected a larger step, or fewer sides."
+            )
         if self.window < 2 ** len(self.channels):
             raise UsageError(f"window={self.window} is too small for {len(self.channels)} stages.")
+
+    @property
+    def num_windows(self) -> int:
+        """Windows of an image: see `mi203jax.windows.window_grid`."""
+        in_line = (-(-(self.size - side) // max(1, round(self.step * side))) + 1 for side in self.sides)
+        return sum(n * n for n in in_line)

@@ -8,6 +8,8 @@ from mi203jax.core.config import config, static, traced
 from mi203jax.core.errors import UsageError
 
 MADE = "digit_scenes"
+MOST_MADE, MOST_AT_ONCE = 32, 4_096
+"""Things in a made scene, each a part of the program, and made scenes in a batch."""
 
 
 @config
@@ -27,8 +29,10 @@ class Scenes(Images):
     size: int = static(64, "height and width of the images; those of sets are resized, padded", "[8, 4096]")
     max_objects: int = static(8, "most things in an image", "[1, 1000]")
     eval_scenes: int = static(1_000, "made scenes that are judged, always the same", "[1, 1000000]")
-    smallest: float = static(0.6, "scale of the smallest digit in made scenes, 1 being 28 pixels", "(0, 100]")
-    largest: float = static(1.4, "scale of the largest digit in made scenes", "(0, 100]")
+    smallest: float = static(
+        0.6, "scale of the smallest digit in made scenes, 1 being 28 pixels", "[0.2, 100]"
+    )
+    largest: float = static(1.4, "scale of the largest digit in made scenes", "[0.2, 100]")
     overlap: float = static(0.3, "part of a digit's box that another's may cover in made scenes", "[0, 1]")
     batch_size: int = static(8, "examples in a gradient step: 1, some, or all of the set", "[1, inf)")
     learning_rate: float = traced(5e-3, "step size λ at its largest", "(0, inf)")
@@ -55,6 +59,9 @@ class Scenes(Images):
                 raise UsageError(
                     f"{name}={getattr(self, name)}: data={MADE} is made, not read: leave it out."
                 )
+        for name, most in (("max_objects", MOST_MADE), ("batch_size", MOST_AT_ONCE)):
+            if getattr(self, name) > most:
+                raise UsageError(f"{name}={getattr(self, name)}: data={MADE} takes at most {most}.")
         if self.smallest > self.largest:
             raise UsageError(f"smallest={self.smallest} is larger than largest={self.largest}.")
         if 28 * self.largest > self.size:

@@ -23,7 +23,7 @@ class Segmentation(Scenes):
     rarity: float = traced(0.5, "weight of a class: frequency to minus this (loss=weighted)", "[0, 1]")
     focal_gamma: float = traced(2.0, "how much the focal loss neglects what is sure", "[0, inf)")
     dice_smooth: float = traced(1.0, "pixels by which Dice is smoothed, so that none is 0 / 0", "(0, inf)")
-    tolerance: float = static(1.0, "pixels that a boundary may be off, for the boundary F-score", "[0, 100]")
+    tolerance: float = static(1.0, "pixels that a boundary may be off, for the boundary F-score", "[0, 20]")
     mask_classes: int = static(0, "classes of masks, from 0; 0: as known of the set", "[0, 255]")
     frames: int = static(24, "moments of the run that the GIF of predictions shows; 0: none", "[0, 500]")
 

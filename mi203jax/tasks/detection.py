@@ -15,11 +15,12 @@ from mi203jax.data.located import open_boxed
 from mi203jax.data.source import Info, Records
 from mi203jax.data.standardize import Statistics
 from mi203jax.models import CenterMaps, CenterNet
-from mi203jax.tasks.detection_figures import figures, found_and_true
+from mi203jax.tasks.detection_figures import figures, found_and_true, heat
 from mi203jax.tasks.scenes import digit_classes, find, ready
 from mi203jax.tasks.supervised import Problem, State, layer_options, mean_of_known, means, supervised_task
 
 TRUTH = ("boxes", "labels", "mask")
+FOUND = ("boxes", "labels", "scores")
 NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar100")
 
 
@@ -49,11 +50,16 @@ def network(c: Detection, data: Data) -> CenterNet:
 
 
 def prepare(c: Boxes, batch: Arrays, statistics: Statistics, key: jax.Array | None = None) -> Arrays:
-    """Standardised images "x", with the things in them that are to be found."""
-    known = {name: batch[name] for name in ("image", *TRUTH)}
-    if "crowd" in batch:
-        known["mask"] = batch["mask"] & ~batch["crowd"]
-    return ready(c, known, statistics, key)
+    """Standardised images "x" with what is to be found in them, "mask", and what need not be, "ignored"."""
+    known = ready(c, {name: batch[name] for name in ("image", *TRUTH)}, statistics, key)
+    crowd = batch.get("crowd", jnp.zeros_like(batch["mask"]))
+    return {**known, "mask": known["mask"] & ~crowd, "ignored": known["mask"] & crowd}
+
+
+def in_any(points: jax.Array, found: jax.Array, which: jax.Array) -> jax.Array:
+    """Whether points (y, x), `[..., 2]`, are in a box of `found` `[n, 4]` where `which` `[n]` is true."""
+    p = points[..., None, :]
+    return ((p >= found[:, :2]).all(-1) & (p < found[:, 2:]).all(-1) & which).any(-1)
 
 
 def costs(c: Detection, maps: CenterMaps, batch: Arrays) -> tuple[jax.Array, jax.Array]:
@@ -64,7 +70,9 @@ def costs(c: Detection, maps: CenterMaps, batch: Arrays) -> tuple[jax.Array, jax
         return centers.center_targets(found, labels, mask, (height, width), c.stride, number, c.spread)
 
     target = jax.vmap(targets)(*(batch[name] for name in TRUTH))
-    heat = losses.penalty_reduced_focal(maps.heat, target.heat)
+    middles = c.stride * (jnp.stack(jnp.indices((height, width)), -1) + 0.5)
+    ignored = jax.vmap(in_any, (None, 0, 0))(middles, batch["boxes"], batch["ignored"])
+    heat = losses.penalty_reduced_focal(maps.heat, target.heat, mask=target.mask | ~ignored)
     if c.box_loss == "l1":
         apart = jnp.abs(maps.offset - target.offset) + jnp.abs(maps.size - target.size) / c.stride
         cost = apart.sum(-1)
@@ -98,8 +106,7 @@ def judge(c: Detection, maps: CenterMaps, batch: Arrays) -> Arrays:
     def decode(heat, offset, size):
         return centers.decode_centers(jax.nn.sigmoid(heat), offset, size, c.stride, k)
 
-    found = jax.vmap(decode)(*maps)
-    return dict(zip(("boxes", "labels", "scores"), found, strict=True))
+    return dict(zip(FOUND, jax.vmap(decode)(*maps), strict=True))
 
 
 def summarize(c: Boxes, judged: Arrays, examples: Arrays) -> Metrics:
@@ -107,7 +114,7 @@ def summarize(c: Boxes, judged: Arrays, examples: Arrays) -> Metrics:
     found, truth = found_and_true(judged, examples)
     borders = [float(side) ** 2 for side in c.borders]
     precision = metrics.average_precision(found, truth, len(classes(c)), borders=borders).summary()
-    of_images = {n: v for n, v in judged.items() if n not in ("boxes", "labels", "scores")}
+    of_images = {n: v for n, v in judged.items() if n not in FOUND}
     return means(of_images) | {n: mean_of_known(p) for n, p in precision.items() if n in NAMES}
 
 
@@ -119,4 +126,9 @@ def figures_of(problem: Problem, c: Boxes, state: State, data: Data) -> dict[str
     return figures(problem, c, state, data, classes(c))
 
 
-task = supervised_task(problem, functools.partial(figures_of, problem), objective="ap")
+def figures_of_centers(c: Detection, state: State, data: Data) -> dict[str, Figure]:
+    """All figures of a trained centre detector."""
+    return figures_of(problem, c, state, data) | {"heat": heat(problem, c, state, data)}
+
+
+task = supervised_task(problem, figures_of_centers, objective="ap")

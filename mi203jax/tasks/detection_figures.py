@@ -1,6 +1,6 @@
 """Figures of detection: boxes on images, precision by recall, by size, the worst misses, heat maps.
 
-All but the last are of any detector that is judged by "boxes" `[n, k, 4]`, "labels" and "scores" `[n, k]`.
+All but `heat` are of any detector that is judged by "boxes" `[n, k, 4]`, "labels" and "scores" `[n, k]`.
 """
 
 import functools
@@ -26,6 +26,7 @@ MATCHED, SURE = 0.5, 0.3
 NEAR = 0.1
 """IoU from which a false detection is said to be near an object."""
 IMAGES, HEAT_MAPS, ACROSS = 8, 4, 6
+WHOLE: dict[str, Any] = {"vmin": 0, "vmax": 255}  # of uint8, so that images can be compared
 ORANGE, BLUE = "#e69f00", "#0072b2"
 
 
@@ -40,15 +41,15 @@ def figures(
         lambda f, t: metrics.average_precision(f, t, len(classes), borders=borders).precision[..., -1]
     )(found, truth)
     matches, images = match(found, truth), data.test["image"]
-    ranked = np.argsort(-f_scores(matches, found), kind="stable")
+    scores = np.where(np.asarray(truth.mask).any(1), f_scores(matches, found), np.nan)
+    ranked = np.argsort(-scores, kind="stable")  # images without objects are the last
+    ranked = ranked[: (~np.isnan(scores)).sum() or len(ranked)]
     drawn: dict[str, Figure] = {
         "detections": detections(images, evenly(ranked, IMAGES), found, truth, matches, classes),
         "precision_recall": precision_recall(precision, classes),
         "ap_by_size": ap_by_size(precision, truth, c.borders),
         "misses": misses(images, found, truth, matches, classes),
     }
-    if hasattr(c, "stride"):
-        drawn["heat"] = heat(problem, c, state, data, evenly(ranked, HEAT_MAPS))
     return drawn
 
 
@@ -116,10 +117,12 @@ def detections(
     figure, axes = grid(-(-len(chosen) // columns), columns, 2.5, 1.0)
     for one, i in zip(axes.flat, chosen, strict=False):
         height, width = images[i].shape[:2]
-        show(one, images[i], extent=(0, width, height, 0))
+        show(one, images[i], extent=(0, width, height, 0), **WHOLE)
         one.set(xlim=(0, width), ylim=(height, 0), title=f"F-score {scores[i]:.2f}")
-        for box in np.asarray(truth.boxes[i])[np.asarray(truth.mask[i])]:
-            draw_box(one, box, "white", lw=0.9, ls="--")
+        for j in np.flatnonzero(np.asarray(truth.mask[i])):
+            y0, x0, y1, x1 = np.asarray(truth.boxes[i, j])
+            draw_box(one, (y0, x0, y1, x1), "white", lw=0.9, ls="--")
+            one.text(x1, y1, classes[int(truth.labels[i, j])], color="white", fontsize=7, ha="left", va="top")
         named: dict[tuple[float, ...], list[int]] = {}
         for j in np.argsort(-np.asarray(found.scores[i]), kind="stable"):
             if found.scores[i, j] >= SURE:  # a place may have one box for several classes
@@ -131,7 +134,8 @@ def detections(
             name_box(one, box, ", ".join([*texts[:2], *("…" for _ in texts[2:3])]), colours[labels[0]])
     for one in axes.flat[len(chosen) :]:
         one.axis("off")
-    which = f"From the best to the worst of {len(images):,} images" if len(images) > 1 else "The only image"
+    number = int(np.asarray(truth.mask).any(1).sum())
+    which = f"From the best to the worst of {number:,} images with objects"
     figure.suptitle(f"{which}\nsolid: found, with scores from {SURE}; dashed: truth", fontsize=11)
     return figure
 
@@ -260,8 +264,9 @@ def _a(name: str) -> str:
     return f"an {name}" if name[0].lower() in "aeio8" else f"a {name}"
 
 
-def heat(problem: Problem, c: Boxes, state: State, data: Data, chosen: np.ndarray) -> MatplotlibFigure:
-    """How probable a centre of any class is in each cell, over the images."""
+def heat(problem: Problem, c: Boxes, state: State, data: Data) -> MatplotlibFigure:
+    """How probable a centre of any class is in each cell, below the images with the most objects."""
+    chosen = np.argsort(-np.asarray(data.test["mask"]).sum(1), kind="stable")[:HEAT_MAPS]
     some = {name: values[chosen] for name, values in data.test.items()}
 
     @jax.jit
@@ -272,11 +277,8 @@ def heat(problem: Problem, c: Boxes, state: State, data: Data, chosen: np.ndarra
     figure, axes = grid(2, len(chosen), 2.2, 0.8)
     each = zip(axes.T, some["image"], np.asarray(probabilities(state, some)), strict=True)
     for (above, below), image, heat_map in each:
-        where = {"extent": (0, image.shape[1], image.shape[0], 0)}
-        show(above, image, **where)
-        show(below, image, **where)
-        seen = np.clip(2 * np.nan_to_num(heat_map), 0, 1)  # the image shows through where it is cold
-        shown = below.imshow(heat_map, "plasma", alpha=seen, vmin=0, vmax=1, interpolation="nearest", **where)
-    figure.colorbar(shown, ax=axes, label="probability")
-    figure.suptitle("How probable a centre is in each cell\n(of the likeliest class)")
+        show(above, image, **WHOLE)
+        shown = below.imshow(heat_map, "magma", vmin=0, vmax=1, interpolation="nearest")
+    figure.colorbar(shown, ax=axes[1], label="probability")
+    figure.suptitle("How probable a centre is in each cell (of the likeliest class)")
     return figure

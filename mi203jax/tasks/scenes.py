@@ -29,24 +29,26 @@ def digit_classes() -> tuple[str, ...]:
 
 
 def find(
-    c: Scenes, opened: Callable[[str], tuple[Records, Info]], fit: Callable[[Statistics, Arrays], Any]
+    c: Scenes,
+    opened: Callable[[str], tuple[Records, Info]],
+    fit: Callable[[Statistics, Callable[[], Arrays]], Any],
 ) -> Data | Streamed:
     """The configuration's images with their truth, made or read.
 
     Args:
         c: the configuration.
         opened: split -> the examples of a set that is not made.
-        fit: (statistics of the images, some training examples) -> the statistics of the data.
+        fit: (statistics of the images, what gives some training examples) -> the statistics of the data.
 
     Raises:
         UsageError: if a set cannot be read or used.
     """
     if c.data == MADE:
         made = made_scenes(c)
-        return made.with_statistics(fit(made.statistics, sample_scenes(c)._asdict()))
+        return made.with_statistics(fit(made.statistics, lambda: sample_scenes(c)._asdict()))
     train, test = (opened(split) for split in (c.train_split, c.eval_split))
     found = data_of(train, test, "image", standardization=c.standardize, batch_size=c.batch_size, feed=c.feed)
-    return found.with_statistics(fit(found.shared.statistics, source_sample(train[0])))
+    return found.with_statistics(fit(found.shared.statistics, lambda: source_sample(train[0])))
 
 
 def made_scenes(c: Scenes) -> Data:

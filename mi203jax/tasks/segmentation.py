@@ -1,6 +1,7 @@
 """Segmentation: a class for each pixel (slide "Classification → segmentation")."""
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -18,7 +19,7 @@ from mi203jax.data.squares import UNKNOWN
 from mi203jax.data.standardize import Statistics
 from mi203jax.tasks.scenes import digit_classes, find, ready
 from mi203jax.tasks.segmentation_figures import figures
-from mi203jax.tasks.supervised import Problem, State, layer_options, mean_of_known, means, supervised_task
+from mi203jax.tasks.supervised import Mean, Problem, State, layer_options, mean_of_known, supervised_task
 
 NETWORKS = {"unet": models.UNet, "fully_convolutional": models.FullyConvolutional}
 
@@ -37,8 +38,8 @@ def data(c: Segmentation) -> Data | Streamed:
         UsageError: if the set cannot be read or used.
     """
 
-    def fit(statistics: Statistics, sample: Arrays) -> PixelStatistics:
-        return PixelStatistics(statistics, class_frequencies(sample["classes"], len(classes(c))))
+    def fit(statistics: Statistics, sample: Callable[[], Arrays]) -> PixelStatistics:
+        return PixelStatistics(statistics, class_frequencies(sample()["classes"], len(classes(c))))
 
     return find(c, functools.partial(opened, c), fit)
 
@@ -91,9 +92,12 @@ def loss(c: Segmentation, scores: jax.Array, batch: Arrays) -> jax.Array:
 
 
 def class_weights(frequencies: jax.Array, rarity: float | jax.Array) -> jax.Array:
-    """f⁻ʳ for each class, and such that the mean weight of a pixel is 1; 0 for a class without pixels."""
-    weights = jnp.where(frequencies > 0, frequencies, jnp.inf) ** -rarity
-    return weights / (weights * frequencies).sum()
+    """f⁻ʳ for each class, and such that the mean weight of a pixel is 1; an unseen class is as the rarest."""
+    seen = frequencies > 0
+    rarest = jnp.where(seen, frequencies, 1).min()
+    weights = jnp.where(seen, frequencies, rarest) ** -rarity
+    total = (weights * frequencies).sum()
+    return weights / jnp.where(total > 0, total, 1)
 
 
 def measure(c: Segmentation, scores: jax.Array, batch: Arrays) -> dict[str, jax.Array]:
@@ -123,10 +127,11 @@ def summarize(c: Segmentation, judged: Arrays, examples: Arrays) -> Metrics:
     Pixel accuracy is that of the set too.
     """
     del examples
-    matrix = judged["matrix"].sum(0)
-    of_images = means({name: judged[name] for name in ("loss", "mean_iou_per_image")})
+    matrices = judged["matrix"].astype(jnp.float32)
+    matrix, counts = matrices.sum(0), matrices.sum((1, 2)) > 0
     return {
-        **of_images,
+        "loss": Mean(judged["loss"].sum(where=counts), counts.sum(dtype=jnp.float32)),
+        "mean_iou_per_image": mean_of_known(judged["mean_iou_per_image"]),
         "accuracy": metrics.pixel_accuracy(matrix),
         "mean_iou": metrics.mean_iou(matrix),
         "boundary_f_score": mean_of_known(judged["boundary_f_score"]),

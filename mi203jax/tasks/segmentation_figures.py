@@ -58,7 +58,7 @@ def predictions(
     true, colours = np.asarray(some["classes"]), class_colours(classes)
     figure, axes = grid(4, len(chosen), 1.45, 1.3)
     for column, i, image, truth, found in zip(axes.T, chosen, some["image"], true, predicted, strict=True):
-        show(column[0], image)
+        show(column[0], image, vmin=0, vmax=255)
         column[0].set_title(f"IoU {values[i]:.2f}", fontsize=10)
         maps = paint(truth, colours), paint(found, colours), errors(found, truth, len(classes))
         for one, picture in zip(column[1:], maps, strict=True):
@@ -139,7 +139,7 @@ def _frames(
     figure, axes = grid(3, len(images), 1.65, 0.4)
     canvas = FigureCanvasAgg(figure)
     for one, image in zip(axes[0], images, strict=True):
-        show(one, image)
+        show(one, image, vmin=0, vmax=255)
 
     def put(row, classes):
         each = zip(row, paint(classes, colours), strict=True)

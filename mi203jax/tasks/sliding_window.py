@@ -1,6 +1,7 @@
 """Detection by a classifier of windows, run everywhere (slide "Classification → détection")."""
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -43,8 +44,9 @@ def data(c: SlidingWindow) -> Data | Streamed:
         UsageError: if the set cannot be read or used.
     """
 
-    def fit(statistics: Statistics, sample: Arrays) -> WindowStatistics:
-        boxes, labels, mask = (jnp.asarray(sample[name]) for name in detection.TRUTH)
+    def fit(statistics: Statistics, sample: Callable[[], Arrays]) -> WindowStatistics:
+        examples = sample()
+        boxes, labels, mask = (jnp.asarray(examples[name]) for name in detection.TRUTH)
         number = len(detection.classes(c))
         return WindowStatistics(statistics, windows.class_shapes(boxes, labels, mask, number, c.margin))
 
@@ -71,15 +73,17 @@ def prepare(
     batch = detection.prepare(c, batch, statistics.image, image_key)
     number = len(detection.classes(c))
 
-    def of_image(x, found, labels, mask, key=None):
+    def of_image(x, found, labels, mask, ignored, key=None):
         everywhere = grid(c)
         label, counts = windows.window_targets(everywhere, found, labels, mask, number, margin=c.margin)
+        middles = (everywhere[:, :2] + everywhere[:, 2:]) / 2
+        counts &= (label > 0) | ~detection.in_any(middles, found, ignored)
         if key is not None:
             chosen = _some(key, label, counts, c.windows)
             everywhere, label, counts = everywhere[chosen], label[chosen], counts[chosen]
         return jax.vmap(windows.crop, (None, 0, None))(x, everywhere, c.window), label, counts
 
-    arguments = [batch[name] for name in ("x", *detection.TRUTH)]
+    arguments = [batch[name] for name in ("x", *detection.TRUTH, "ignored")]
     if window_key is not None:
         arguments.append(jax.random.split(window_key, len(batch["x"])))
     x, label, counts = jax.vmap(of_image)(*arguments)
@@ -90,11 +94,12 @@ def _some(key: jax.Array, label: jax.Array, counts: jax.Array, number: int) -> j
     """Indices of random windows: half of them on things as far as there are any, the others on none."""
     random = jax.random.uniform(key, label.shape)
 
-    def first(wanted, number):
-        return jax.lax.top_k(random + wanted + counts, number)[1]
+    def first(wanted, order, number):
+        return jax.lax.top_k(order + wanted + counts, number)[1]
 
+    # In opposite orders, so that both halves take other windows where there are none on things.
     half = number // 2
-    return jnp.concatenate([first(label > 0, half), first(label == 0, number - half)])
+    return jnp.concatenate([first(label > 0, random, half), first(label == 0, 1 - random, number - half)])
 
 
 def loss(c: SlidingWindow, scores: jax.Array, batch: Arrays) -> jax.Array:
@@ -122,8 +127,7 @@ def judge(c: SlidingWindow, scores: jax.Array, batch: Arrays) -> Arrays:
         found = windows.decode_windows(grid(c), probabilities, batch["shapes"], k, c.suppression)
         return [values[: c.detections] for values in found]
 
-    found = jax.vmap(decode)(jax.nn.softmax(scores))
-    return dict(zip(("boxes", "labels", "scores"), found, strict=True))
+    return dict(zip(detection.FOUND, jax.vmap(decode)(jax.nn.softmax(scores)), strict=True))
 
 
 problem = Problem(data, network, prepare, loss, measure, judge, detection.summarize)

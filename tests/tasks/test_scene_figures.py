@@ -252,11 +252,11 @@ def what_is_found(boxes, labels, scores):
 class TestDetection:
     def test_all_of_them_untrained(self, detector):
         c, state, data = detector
-        drawn = detection_figures.figures(detection.problem, c, state, data, detection.classes(c))
+        drawn = detection.task.figures(c, state, data)
         assert set(drawn) == {"detections", "precision_recall", "ap_by_size", "misses", "heat"}
         for figure in drawn.values():
             draw(figure)
-        maps = [axes.images[1].get_array() for axes in drawn["heat"].axes[4:8]]
+        maps = [axes.images[0].get_array() for axes in drawn["heat"].axes[4:8]]
         assert {m.shape for m in maps} == {(c.size // c.stride,) * 2}
         assert all(((m > 0) & (m < 1)).all() for m in maps)
 
@@ -373,5 +373,5 @@ class TestDetection:
         box = (4.0, 4.0, 20.0, 20.0)
         judge = what_is_found([box] * 4, [2, 0, 1, 1], [0.9, 0.4, 0.6, 0.1])
         axes = figures_of(an_image([box], [2]), lambda batch: judge)["detections"].axes[0]
-        assert texts(axes) == ["c 0.90, b 0.60, …"]
+        assert texts(axes) == ["c", "c 0.90, b 0.60, …"]  # the truth, then what is found
         assert len(axes.patches) == 2

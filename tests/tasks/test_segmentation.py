@@ -58,13 +58,16 @@ class TestLoss:
 
 
 class TestClassWeights:
-    def test_the_rarer_the_heavier(self):
+    def test_the_rarer_the_heavier_and_what_was_not_seen_as_the_rarest(self):
         weights = segmentation.class_weights(jnp.array([0.81, 0.09, 0.1, 0.0]), 0.5)
         assert float((weights * jnp.array([0.81, 0.09, 0.1, 0.0])).sum()) == pytest.approx(1)
         assert float(weights[1] / weights[0]) == pytest.approx(3)
-        assert weights[3] == 0
+        assert weights[3] == weights[1]
+        gradient = jax.grad(lambda r: segmentation.class_weights(jnp.array([0.9, 0.1, 0.0]), r)[1])(0.5)
+        assert jnp.isfinite(gradient)
+        np.testing.assert_array_equal(segmentation.class_weights(jnp.zeros(2), 0.5), [1, 1])
 
-    def test_none_is_weighed_at_0(self):
+    def test_all_weigh_alike_at_rarity_0(self):
         np.testing.assert_allclose(segmentation.class_weights(jnp.array([0.9, 0.1]), 0.0), [1, 1])
 
 
@@ -95,6 +98,13 @@ class TestMetrics:
         assert ours["mean_iou_per_image"] == pytest.approx(np.mean(of_images), rel=1e-5)
         matrices = segmentation.judge(C, scores, batch)["matrix"]
         np.testing.assert_array_equal(matrices.sum(0), confusion_matrix(true[counts], predicted[counts]))
+
+    def test_images_of_unknown_pixels_do_not_count(self):
+        scores, batch = random_batch()
+        expected = self.measured(batch, scores)
+        unknown = jnp.full_like(batch["classes"][:1], UNKNOWN)
+        more = {**batch, "classes": jnp.concatenate([batch["classes"], unknown])}
+        assert self.measured(more, jnp.concatenate([scores, scores[:1]])) == pytest.approx(expected)
 
     def test_images_without_a_boundary_do_not_count(self):
         empty = jnp.zeros((1, 8, 8), jnp.int32)
