@@ -3,7 +3,8 @@
     python -m benchmarks.detectors --centers=DIR --sliding-window=DIR
 
 The folders are of finished runs: `python launch.py --exp=detection --seed=100 --out=DIR`, and the same with
-`sliding_window`. From images in memory to boxes: standardisation, network, decoding or suppression.
+`sliding_window`. Times are of the default configurations with untrained weights, from images in memory to boxes:
+standardisation, network, decoding or suppression.
 """
 
 import argparse
@@ -20,7 +21,7 @@ IMAGES, ROUNDS = 50, 5
 
 
 def finder(problem, c):
-    """A function that finds the things in some test scenes, compiled; how long does not depend on θ."""
+    """A function that finds the things in some test scenes, compiled."""
     data = problem.data(c)
     some = data._replace(test={name: values[:IMAGES] for name, values in data.test.items()})
     state = supervised.init(problem, c, some, jax.random.key(0))
