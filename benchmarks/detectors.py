@@ -3,8 +3,8 @@
     python -m benchmarks.detectors --centers=DIR --sliding-window=DIR
 
 The folders are of finished runs: `python launch.py --exp=detection --seed=100 --out=DIR`, and the same with
-`sliding_window`. Times are of the default configurations with untrained weights, from images in memory to boxes:
-standardisation, network, decoding or suppression.
+`sliding_window`. Times are of the default configurations with untrained weights, from images in memory to
+boxes: standardisation, network, decoding or suppression.
 """
 
 import argparse
