@@ -138,6 +138,6 @@ def test_features_of_each_stage():
     variables.pop("features", None)
     _, found = network.apply(variables, IMAGES, mutable=["features"])
     assert {n: v[0].shape for n, v in found["features"].items()} == {
-        "stage0": (6, 8, 8, 3), "stage1": (6, 4, 4, 4),
+        "stage0": (6, 8, 8, 3), "stage1": (6, 4, 4, 4), "last": (6, 16),
     }  # fmt: skip
     assert jnp.min(found["features"]["stage0"][0]) == 0  # after relu
