@@ -137,19 +137,6 @@ def split_arrays(name: str, split: str, data_dir: str, features: tuple[str, ...]
     return source_arrays(split_source(name, split, data_dir, features)[0])
 
 
-def split_statistics(
-    name: str,
-    split: str,
-    data_dir: str,
-    features: tuple[str, ...],
-    standardization: Standardization,
-    in_memory: bool,
-) -> Statistics:
-    """The statistics of a split's first feature: see `source_statistics`."""
-    source, _ = split_source(name, split, data_dir, features)
-    return source_statistics(source, features[0], standardization, in_memory)
-
-
 @functools.lru_cache(maxsize=4)
 def source_arrays(source: Records) -> dict[str, jax.Array]:
     """A source's examples in the device's memory, once for all trials and programs."""

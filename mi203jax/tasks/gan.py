@@ -152,16 +152,15 @@ def optimizer(c: GAN, of_discriminator: bool) -> optax.GradientTransformation:
 def init(c: GAN, data: Data, key: jax.Array) -> State:
     """Both networks before any training."""
     make_key, judge_key, run_key = jax.random.split(key, 3)
-    z, labels = draw(c, make_key, 1)
+    z, _ = draw(c, make_key, 1)
     images = jnp.zeros((1, *data.test["image"].shape[1:]))
     opponents = []
-    for network, x, k in ((generator(c, data), z, make_key), (discriminator(c), images, judge_key)):
+    networks = ((generator(c, data), z, make_key), (discriminator(c), images, judge_key))
+    for of_discriminator, (network, x, k) in enumerate(networks):
         variables = network.init(k, x)
         params = variables["params"]
         layers = {name: kept for name, kept in variables.items() if name != "params"}
-        of_discriminator = network.__class__ is Encoder
-        opponents.append(Opponent(params, layers, optimizer(c, of_discriminator).init(params)))
-    del labels
+        opponents.append(Opponent(params, layers, optimizer(c, bool(of_discriminator)).init(params)))
     keys = Keys(run_key, order_key(key))
     losses = jnp.zeros(2)
     first = shown(c, data, opponents[0].params, opponents[0].layers, keys)

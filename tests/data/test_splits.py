@@ -146,5 +146,6 @@ def test_by_name_of_a_split():
         np.testing.assert_array_equal(values, expected[name])
     assert splits.split_arrays("digits/blocks", "test", "", ("image", "label")) is arrays
     assert list(splits.split_arrays("digits/blocks", "test", "", ("label",))) == ["label"]
-    statistics = splits.split_statistics("digits/blocks", "test", "", ("image", "label"), "channel", True)
+    source, _ = splits.split_source("digits/blocks", "test", "", ("image", "label"))
+    statistics = splits.source_statistics(source, "image", "channel", True)
     np.testing.assert_allclose(statistics.mean, [expected["image"].mean()], rtol=1e-5)
