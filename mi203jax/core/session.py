@@ -279,7 +279,10 @@ class Session:
         rows = self._write_results(records)
         order = ranked(rows, self.task.objective, self.task.best)
         self.display.say("drawing the figures")
-        drawn = sweep_figures(run.trials, rows, records, self.task.objective, self.task.best, run.experiment)
+        task = self.task
+        drawn = sweep_figures(
+            run.trials, rows, records, task.objective, task.best, run.experiment, task.beside
+        )
         files = [save_figure(run.path / "figures" / name, figure) for name, figure in drawn.items()]
         figures = self._figures_of(order[0])
         self.interruption.check(run.path)

@@ -1,7 +1,7 @@
 """Figures that any run has: how its trials learnt, and how what they end at depends on what varies."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -16,6 +16,12 @@ from mi203jax.core.trials import arms, label, varied_fields
 FEW, MANY = 8, 40
 """Arms beyond which a figure shows no bands, and no names."""
 
+Values = Sequence[float | None]
+"""Of each trial; None: there is none."""
+
+NOTHING: Mapping[str, Values] = {}
+MARKS = ("D", "s", "^", "v")
+
 LOGARITHMIC = 20.0
 """Ratio of the largest to the smallest value from which on an axis goes by ratios."""
 
@@ -27,6 +33,7 @@ def sweep_figures(
     metric: str,
     best: Best,
     title: str,
+    beside: Sequence[str] = (),
 ) -> dict[str, Figure]:
     """The figures that fit the number of arms and of fields that vary.
 
@@ -37,19 +44,24 @@ def sweep_figures(
         metric: what is drawn, such as "eval/return".
         best: whether a larger or a smaller one is better.
         title: of the figures.
+        beside: metrics that are drawn beside it, such as a baseline's.
 
     Returns:
         file name -> figure.
     """
     figures = {"learning_curve": learning_curves(trials, records, metric, title)}
-    last = [row.get(metric) if row["status"] == "done" else None for row in rows]
+
+    def last_of(metric):
+        return [row.get(metric) if row["status"] == "done" else None for row in rows]
+
+    last, others = last_of(metric), {name: last_of(name) for name in beside}
     fields = [n for n in varied_fields(trials) if n != "seed"]
     if len(trials) > 1 and len(arms(trials)) <= MANY:
-        figures["comparison"] = comparison(trials, last, metric, title)
+        figures["comparison"] = comparison(trials, last, metric, title, others)
     if all(v is None for v in last):
         return figures
     if len(fields) == 1 and _are_numbers(trials, fields[0]) and len(arms(trials)) > 2:
-        figures["against_" + fields[0]] = against_field(trials, last, fields[0], metric, title)
+        figures["against_" + fields[0]] = against_field(trials, last, fields[0], metric, title, others)
     if len(fields) == 2:
         draw = heat_map if _is_grid(trials, fields) else scatter
         figures["_by_".join(fields)] = draw(trials, last, fields, metric, best, title)
@@ -96,7 +108,13 @@ def learning_curves(
     return figure
 
 
-def comparison(trials: Sequence[RunConfig], last: Sequence[float | None], metric: str, title: str) -> Figure:
+def comparison(
+    trials: Sequence[RunConfig],
+    last: Values,
+    metric: str,
+    title: str,
+    beside: Mapping[str, Values] = NOTHING,
+) -> Figure:
     """A row for each arm of a sweep, a dot for each seed, a stroke at their mean.
 
     Args:
@@ -104,6 +122,7 @@ def comparison(trials: Sequence[RunConfig], last: Sequence[float | None], metric
         last: the last value of the metric of each trial; None: there is none.
         metric: its name.
         title: of the figure.
+        beside: the same of other metrics, of which small marks show each arm's mean.
     """
     of_arm = _named_arms(trials)
     figure, axes = _axes((7, 1.2 + 0.3 * len(of_arm)))
@@ -112,15 +131,28 @@ def comparison(trials: Sequence[RunConfig], last: Sequence[float | None], metric
         axes.plot(values, [row] * len(values), "o", color="tab:blue", alpha=0.6)
         if len(values) > 1:
             axes.plot([np.mean(values)], [row], "|", color="black", ms=16, mew=2)
+    for (name, others), mark in zip(beside.items(), MARKS, strict=False):
+        means = _means([*of_arm.values()], others)
+        axes.plot(means, range(len(of_arm)), mark, color="tab:orange", ms=5, label=name)
+    if beside:
+        figure.legend(loc="outside lower center", frameon=False, fontsize="small", ncols=2)
     axes.set_yticks(range(len(of_arm)), list(of_arm), fontsize="small")
     axes.set(xlabel=metric, title=title, ylim=(len(of_arm) - 0.5, -0.5))
     return figure
 
 
 def against_field(
-    trials: Sequence[RunConfig], last: Sequence[float | None], field: str, metric: str, title: str
+    trials: Sequence[RunConfig],
+    last: Values,
+    field: str,
+    metric: str,
+    title: str,
+    beside: Mapping[str, Values] = NOTHING,
 ) -> Figure:
-    """The metric against a number that varies: dots are trials, the line is the mean, bars 95 % intervals."""
+    """The metric against a number that varies: dots are trials, the line is the mean, bars 95 % intervals.
+
+    The means of other metrics are lines with other marks; then axes of values go by ratios where they can.
+    """
     figure, axes = _axes((7, 4.3))
     points = []
     for members in arms(trials):
@@ -129,19 +161,30 @@ def against_field(
         if values:
             points.append((x, float(np.mean(values)), *t_interval(values)))
     points.sort()
-    axes.plot([p[0] for p in points], [p[1] for p in points], color="tab:blue", lw=1.8)
+    axes.plot([p[0] for p in points], [p[1] for p in points], color="tab:blue", lw=1.8, label=metric)
+    of_arm, shown = arms(trials), [p[1] for p in points]
+    for (name, others), mark in zip(beside.items(), MARKS, strict=False):
+        means = sorted(
+            zip((getattr(trials[m[0]], field) for m in of_arm), _means(of_arm, others), strict=True)
+        )
+        axes.plot(*zip(*means, strict=True), f"{mark}--", color="tab:orange", lw=1.4, ms=5, label=name)
+        shown += [mean for _, mean in means if not math.isnan(mean)]
     for x, mean, low, high in points:
         if low is not None and high is not None:
             axes.errorbar(x, mean, [[mean - low], [high - mean]], color="black", capsize=4, lw=1.2)
     if _by_ratios([p[0] for p in points]):
         axes.set_xscale("log")
+    if beside:
+        axes.legend(frameon=False, fontsize="small")
+        if _by_ratios(shown):
+            axes.set_yscale("log")
     axes.set(xlabel=field, ylabel=metric, title=title)
     return figure
 
 
 def heat_map(
     trials: Sequence[RunConfig],
-    last: Sequence[float | None],
+    last: Values,
     fields: Sequence[str],
     metric: str,
     best: Best,
@@ -175,7 +218,7 @@ def heat_map(
 
 def scatter(
     trials: Sequence[RunConfig],
-    last: Sequence[float | None],
+    last: Values,
     fields: Sequence[str],
     metric: str,
     best: Best,
@@ -198,7 +241,7 @@ def scatter(
 
 def parallel_coordinates(
     trials: Sequence[RunConfig],
-    last: Sequence[float | None],
+    last: Values,
     fields: Sequence[str],
     metric: str,
     best: Best,
@@ -245,11 +288,11 @@ def _colours(best: Best) -> str:
     return "viridis" if best == "max" else "viridis_r"
 
 
-def _of(last: Sequence[float | None], members: Sequence[int]) -> list[float]:
+def _of(last: Values, members: Sequence[int]) -> list[float]:
     return [v for v in (last[i] for i in members) if v is not None]
 
 
-def _means(of_arm: Sequence[Sequence[int]], last: Sequence[float | None]) -> list[float]:
+def _means(of_arm: Sequence[Sequence[int]], last: Values) -> list[float]:
     """The mean over seeds of each arm; nan where every trial was lost."""
     return [float(np.mean(v)) if (v := _of(last, members)) else math.nan for members in of_arm]
 

@@ -102,6 +102,7 @@ class Task(NamedTuple):
         best: whether a larger or a smaller objective is better.
         on_cpu: how a CPU runs the trials of a program: "vmap", side by side, which wins for small models;
             or "map", one after the other, which wins for convolutional networks. Elsewhere: "vmap".
+        beside: metrics that figures draw beside the objective, such as a baseline's.
     """
 
     init: Callable[[Any, PyTree, jax.Array], PyTree]
@@ -112,3 +113,4 @@ class Task(NamedTuple):
     objective: str = "eval/loss"
     best: Literal["max", "min"] = "min"
     on_cpu: Literal["vmap", "map"] = "vmap"
+    beside: tuple[str, ...] = ()

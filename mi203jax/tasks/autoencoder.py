@@ -1,7 +1,6 @@
 """Auto-encoders: predict the input while losing information (slide "Classification → autoencoder")."""
 
 import functools
-import math
 import sys
 from typing import Any, NamedTuple
 
@@ -11,17 +10,19 @@ import jax.numpy as jnp
 from mi203jax import augment, codes, metrics
 from mi203jax.configs import Autoencoder
 from mi203jax.core.errors import UsageError
-from mi203jax.core.task import Metrics
+from mi203jax.core.task import Figure, Metrics
 from mi203jax.data.feed import Arrays, Data, Resident, Streamed
 from mi203jax.data.splits import source_sample, split_source
 from mi203jax.data.standardize import Statistics, standardize
 from mi203jax.models import AutoEncoder, Coded, Decoder, Encoder
 from mi203jax.pca import PCA, fit_pca, linear_probe
 from mi203jax.tasks import supervised
+from mi203jax.tasks.autoencoder_figures import figures
+from mi203jax.tasks.labelled_images import FEATURES, halved_images
 from mi203jax.tasks.motion import MOTIONS, random_motion
+from mi203jax.tasks.sample_judge import SampleJudge, classifier_config, judge_samples, sample_judge
 from mi203jax.tasks.supervised import Problem, State, examples, layer_options, supervised_task
 
-FEATURES = ("image", "label")
 PROBED = 2_000
 """Training examples whose codes a linear classifier learns from."""
 
@@ -35,6 +36,7 @@ class ImageStatistics(NamedTuple):
     probed: Arrays  # training examples for the linear classifier of codes
     pca_error: jax.Array  # squared error of an image that is judged
     pca_probe: jax.Array  # share of those that the linear classifier gets right
+    judge: SampleJudge | None  # of a variational code's samples
 
 
 def data(c: Autoencoder) -> Data | Streamed:
@@ -43,25 +45,22 @@ def data(c: Autoencoder) -> Data | Streamed:
     Raises:
         UsageError: if the set cannot be read or used.
     """
-    source, info = split_source(c.data, c.train_split, c.data_dir, FEATURES)
-    shape = info.shapes["image"][0]
-    least = 2 ** len(c.channels)
-    if len(shape) != 3 or None in shape or any(n % least for n in shape[:2] if n):
-        raise UsageError(
-            f"data={c.data} has images of shape {shape}: expected (height, width, channels), of multiples of "
-            f"{least} pixels for {len(c.channels)} stages of channels=(…)."
-        )
-    if c.information_loss == "masking" and any(n % c.patch for n in shape[:2] if n):
-        raise UsageError(f"patch={c.patch}: expected a divisor of the image's {shape[0]}×{shape[1]} pixels.")
-    pixels = math.prod(n or 1 for n in shape)
+    height, width, channels = halved_images(c)
+    if c.information_loss == "masking" and (height % c.patch or width % c.patch):
+        raise UsageError(f"patch={c.patch}: expected a divisor of the image's {height}×{width} pixels.")
+    pixels = height * width * channels
     if c.code >= pixels:
         print(f"warning: code={c.code} loses nothing of images of {pixels} numbers.", file=sys.stderr)
     found = examples(c, "image")
-    train = found.shared.train.arrays if isinstance(found.shared.train, Resident) else source_sample(source)
-    return found.with_statistics(_fitted(c, found.shared, train, len(info.classes)))
+    resident = found.shared.train
+    if isinstance(resident, Resident):
+        train = resident.arrays
+    else:
+        train = source_sample(split_source(c.data, c.train_split, c.data_dir, FEATURES)[0])
+    return found.with_statistics(_fitted(c, found.shared, train))
 
 
-def _fitted(c: Autoencoder, data: Data, train: Any, num_classes: int) -> ImageStatistics:
+def _fitted(c: Autoencoder, data: Data, train: Any) -> ImageStatistics:
     brightest = jnp.asarray(train["image"].max(), jnp.float32)
 
     def pixels(images):
@@ -71,10 +70,11 @@ def _fitted(c: Autoencoder, data: Data, train: Any, num_classes: int) -> ImageSt
     linear = fit_pca(x, min(c.code, *x.shape))
     probed = {name: jnp.asarray(train[name][:PROBED]) for name in FEATURES}
     found = linear.encode(test)
-    guess = linear_probe(linear.encode(x[:PROBED]), probed["label"], num_classes, found)
+    guess = linear_probe(linear.encode(x[:PROBED]), probed["label"], len(classes(c)), found)
     error = jnp.square(linear.decode(found) - test).sum(-1).mean()
     right = metrics.accuracy(guess, data.test["label"])
-    return ImageStatistics(data.statistics, brightest, linear, probed, error, right)
+    judge = sample_judge(classifier_config(c)) if c.information_loss == "variational" else None
+    return ImageStatistics(data.statistics, brightest, linear, probed, error, right, judge)
 
 
 def classes(c: Autoencoder) -> tuple[str, ...]:
@@ -171,6 +171,10 @@ def evaluate(c: Autoencoder, state: State, data: Data) -> Metrics:
     measured = supervised.evaluate(problem, c, state, data)
     error = measured["squared_error"]
     assert isinstance(error, supervised.Mean)
+    if statistics.judge is not None:
+        number = len(statistics.judge.real)
+        drawn = decode(c, state, data, jax.random.normal(state.keys.order, (number, c.code)))
+        measured |= judge_samples(classifier_config(c), statistics.judge, drawn)
     return measured | {
         "probe_accuracy": metrics.accuracy(guess, test["label"]),
         "pca_squared_error": statistics.pca_error,
@@ -180,4 +184,13 @@ def evaluate(c: Autoencoder, state: State, data: Data) -> Metrics:
 
 
 problem = Problem(data, network, prepare, loss, measure)
-task = supervised_task(problem, objective="squared_error")._replace(evaluate=evaluate, best="min")
+
+
+def figures_of(c: Autoencoder, state: State, data: Data) -> dict[str, Figure]:
+    """All figures of a trained auto-encoder."""
+    return figures(problem, c, state, data, classes(c))
+
+
+task = supervised_task(problem, figures_of, objective="squared_error")._replace(
+    evaluate=evaluate, best="min", beside=("eval/pca_squared_error",)
+)

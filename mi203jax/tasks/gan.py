@@ -1,5 +1,6 @@
 """Generation: one network makes images, one classes them (slide "Classification → génération")."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -8,18 +9,18 @@ import optax
 
 from mi203jax import adversarial, optim
 from mi203jax.configs import GAN
-from mi203jax.core.errors import UsageError
 from mi203jax.core.parallel import split_batch
-from mi203jax.core.task import Metrics, Task
+from mi203jax.core.task import Figure, Metrics, Task
 from mi203jax.data.feed import Arrays, Data, order_key
 from mi203jax.data.splits import split_source, supervised_data
 from mi203jax.models import Decoder, Encoder
 from mi203jax.nn.initializers import INITIALIZERS
-from mi203jax.tasks.sample_judge import SampleJudge, classifier_config, measure_samples, sample_judge
+from mi203jax.tasks.gan_figures import figures
+from mi203jax.tasks.labelled_images import FEATURES, halved_images
+from mi203jax.tasks.sample_judge import SampleJudge, classifier_config, judge_samples, sample_judge
 from mi203jax.tasks.supervised import Keys, with_snapshot
 
 PyTree = Any
-FEATURES = ("image", "label")
 SHOWN = 64
 """Samples that the animation shows."""
 SLOPE = 0.2
@@ -58,28 +59,22 @@ def data(c: GAN) -> Data:
     Raises:
         UsageError: if the set cannot be read or used.
     """
-    _, info = split_source(c.data, c.train_split, c.data_dir, FEATURES)
-    shape, least = info.shapes["image"][0], 2 ** len(c.channels)
-    if len(shape) != 3 or None in shape or any(n % least for n in shape[:2] if n):
-        raise UsageError(
-            f"data={c.data} has images of shape {shape}: expected (height, width, channels), of multiples of "
-            f"{least} pixels for {len(c.channels)} stages of channels=(…)."
-        )
+    halved_images(c)
     splits = {"train_split": c.train_split, "eval_split": c.eval_split, "data_dir": c.data_dir}
     found = supervised_data(
         c.data, "image", **splits, standardization="none", batch_size=c.batch_size, feed="memory"
     )
-    return found.shared.with_statistics(sample_judge(judge_config(c)))
+    return found.shared.with_statistics(sample_judge(classifier_config(c)))
 
 
-def judge_config(c: GAN):
-    """The configuration of the classifier that judges."""
-    return classifier_config(c.data, c.data_dir, c.train_split, c.eval_split)
+def classes(c: GAN) -> tuple[str, ...]:
+    """Names of the classes of the configuration's set."""
+    return split_source(c.data, c.train_split, c.data_dir, FEATURES)[1].classes
 
 
 def num_classes(c: GAN) -> int:
     """Number of labels that an image may be made for; 1 if it is made for none."""
-    return len(split_source(c.data, c.train_split, c.data_dir, FEATURES)[1].classes) if c.conditional else 1
+    return len(classes(c)) if c.conditional else 1
 
 
 def generator(c: GAN, data: Data) -> Decoder:
@@ -272,22 +267,36 @@ def generator_step(
 
 
 def samples(c: GAN, state: State, data: Data, n: int) -> jax.Array:
-    """Raw images by the averaged generator, always the same of a trial, `[n, height, width, channels]`."""
+    """Images in [0, 1] by the averaged generator, always the same ones of a trial, `[n, ...]`."""
     z, _ = draw(c, jax.random.fold_in(state.keys.order, 2), n)
-    images, _ = generate(c, data, state.average, state.generator.layers, z)
-    return jnp.round(data.statistics.brightest * images)
+    return generate(c, data, state.average, state.generator.layers, z)[0]
 
 
 def evaluate(c: GAN, state: State, data: Data) -> Metrics:
     """Measures of samples, and, by the same judge, those of real images and of a Gaussian's samples."""
     judge: SampleJudge = data.statistics
-    measured = measure_samples(judge_config(c), judge, samples(c, state, data, len(judge.real)))
-    distances = ("frechet_distance", "kernel_distance")
-    return {
-        **measured,
-        **{f"floor_{name}": judge.floor[name] for name in distances},
-        **{f"gaussian_{name}": judge.gaussian[name] for name in distances},
-    }
+    return {**judge_samples(classifier_config(c), judge, samples(c, state, data, len(judge.real)))}
 
 
-task = Task(init, step, evaluate, data=data, objective="eval/frechet_distance", best="min", on_cpu="map")
+def figures_of(c: GAN, state: State, data: Data) -> dict[str, Figure]:
+    """All figures of two trained opponents."""
+
+    def made(z):
+        return generate(c, data, state.average, state.generator.layers, z)[0]
+
+    names = classes(c) if c.conditional else ()
+    measured = jax.jit(functools.partial(evaluate, c))(state, data)
+    return figures(c, state, data, functools.partial(draw, c), jax.jit(made), measured, names)
+
+
+task = Task(
+    init,
+    step,
+    evaluate,
+    figures_of,
+    data,
+    objective="eval/frechet_distance",
+    best="min",
+    on_cpu="map",
+    beside=("eval/floor_frechet_distance", "eval/gaussian_frechet_distance"),
+)

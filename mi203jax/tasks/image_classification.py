@@ -15,6 +15,7 @@ from mi203jax.data.standardize import Statistics, standardize
 from mi203jax.invariance import invariant, shifts
 from mi203jax.models import Classifier
 from mi203jax.tasks.image_figures import figures
+from mi203jax.tasks.labelled_images import FEATURES, labelled_images
 from mi203jax.tasks.supervised import Function, Problem, State, examples, layer_options, supervised_task
 
 
@@ -24,19 +25,11 @@ def data(c: ImageClassification) -> Data | Streamed:
     Raises:
         UsageError: if the set cannot be read or used.
     """
-    _, info = split_source(c.data, c.train_split, c.data_dir, ("image", "label"))
-    image, label = (info.shapes[n][0] for n in ("image", "label"))
-    if len(info.classes) < 2 or label != ():
-        raise UsageError(
-            f"data={c.data} has {len(info.classes)} named classes and labels of shape {label}: expected two "
-            "classes or more, and one label an image."
-        )
-    if len(image) != 3 or None in image:
-        raise UsageError(f"data={c.data} has images of shape {image}: expected (height, width, channels).")
+    height, width, _ = labelled_images(c)
     stages = len(c.channels)
-    if c.pooling != "none" and any(n < 2**stages for n in image[:2] if n):
+    if c.pooling != "none" and min(height, width) < 2**stages:
         raise UsageError(
-            f"{stages} stages halve images of {image[0]}×{image[1]} pixels too often: expected fewer "
+            f"{stages} stages halve images of {height}×{width} pixels too often: expected fewer "
             "channels=(…), or pooling=none."
         )
     return examples(c, "image")
@@ -44,10 +37,10 @@ def data(c: ImageClassification) -> Data | Streamed:
 
 def classes(c: ImageClassification) -> tuple[str, ...]:
     """Names of the classes of the configuration's set."""
-    return split_source(c.data, c.train_split, c.data_dir, ("image", "label"))[1].classes
+    return split_source(c.data, c.train_split, c.data_dir, FEATURES)[1].classes
 
 
-def network(c: ImageClassification, data: Data) -> Classifier:
+def network(c: ImageClassification, data: Data | None = None) -> Classifier:
     """The network of the configuration, without its parameters."""
     del data
     return Classifier(

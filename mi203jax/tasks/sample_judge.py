@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from mi203jax import metrics
-from mi203jax.configs import ImageClassification
+from mi203jax.configs import GAN, ImageClassification
+from mi203jax.configs.images import Images
 from mi203jax.core.loop import train
-from mi203jax.data.feed import Data, Resident
+from mi203jax.data.feed import Resident
 from mi203jax.pca import fit_pca
 from mi203jax.tasks import image_classification, supervised
 
@@ -23,20 +24,19 @@ class SampleJudge(NamedTuple):
     """A trained classifier, what it sees in real examples, and measures to compare others with."""
 
     classifier: supervised.State
-    data: Data  # that it learnt from, without the training examples
     brightest: jax.Array  # the largest number in its images
     real: jax.Array  # features of real examples that nothing was trained on, [n, features]
     floor: Measures  # of as many training examples: no samples can be expected to be better
     gaussian: Measures  # of samples of a Gaussian on the principal components of training examples
 
 
-def classifier_config(data: str, data_dir: str, train_split: str, eval_split: str) -> ImageClassification:
-    """The classifier that judges: a small one, the same for all that is to be compared."""
+def classifier_config(c: GAN | Images) -> ImageClassification:
+    """The classifier that judges: a small one, the same for all samples of a configuration's set."""
     return ImageClassification(
-        data=data,
-        data_dir=data_dir,
-        train_split=train_split,
-        eval_split=eval_split,
+        data=c.data,
+        data_dir=c.data_dir,
+        train_split=c.train_split,
+        eval_split=c.eval_split,
         feed="memory",
         channels=(16, 32),
         hidden=(64,),
@@ -59,9 +59,8 @@ def sample_judge(c: ImageClassification) -> SampleJudge:
     assert isinstance(data.train, Resident)
     state = jax.jit(lambda key: train(image_classification.task, c, data, key)[0])(jax.random.key(0))
     images, number = data.train.arrays["image"], min(COMPARED, len(data.test["image"]))
-    shown = data._replace(train=None, test={n: v[:number] for n, v in data.test.items()})
-    real, _ = features(c, state, shown, shown.test["image"])
-    judge = SampleJudge(state, shown, images.max().astype(jnp.float32), real, {}, {})
+    real, _ = features(c, state, data.test["image"][:number])
+    judge = SampleJudge(state, images.max().astype(jnp.float32), real, {}, {})
     measured = functools.partial(jax.jit(functools.partial(measure_samples, c)), judge)
     x = images.reshape(len(images), -1).astype(jnp.float32)
     samples = fit_pca(x, min(COMPONENTS, *x.shape)).sample(jax.random.key(1), number)
@@ -70,10 +69,10 @@ def sample_judge(c: ImageClassification) -> SampleJudge:
 
 
 def features(
-    c: ImageClassification, state: supervised.State, data: Data, images: jax.Array
+    c: ImageClassification, state: supervised.State, images: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """What the last layer gets of raw images, `[n, features]`, and its scores, `[n, classes]`."""
-    network = image_classification.network(c, data)
+    network = image_classification.network(c)
     variables = {"params": state.params, **state.layers}
 
     def of_chunk(images):
@@ -85,6 +84,24 @@ def features(
     return supervised.in_chunks(of_chunk, images, supervised.EVAL_BATCH)
 
 
+def judge_samples(c: ImageClassification, judge: SampleJudge, images: jax.Array) -> Measures:
+    """Measures of generated images in [0, 1], and distances of what they are to be compared with.
+
+    Args:
+        c: by `classifier_config`.
+        judge: by `sample_judge`.
+        images: as many as the judge has real ones, `[n, height, width, channels]`.
+
+    Returns:
+        What `measure_samples` does; and "floor_frechet_distance", of as many training images, and
+        "gaussian_frechet_distance", of samples of a Gaussian, and likewise of the kernel distance.
+    """
+    measured = measure_samples(c, judge, jnp.round(judge.brightest * images))
+    for name in ("frechet_distance", "kernel_distance"):
+        measured |= {f"floor_{name}": judge.floor[name], f"gaussian_{name}": judge.gaussian[name]}
+    return measured
+
+
 def measure_samples(c: ImageClassification, judge: SampleJudge, images: jax.Array) -> Measures:
     """Measures of generated raw images `[n, height, width, channels]`, in the classifier's features.
 
@@ -93,7 +110,7 @@ def measure_samples(c: ImageClassification, judge: SampleJudge, images: jax.Arra
         among real ones, and "sample_recall", of real ones among samples; "modes", the classes that make up
         5 % of the samples or more, and "least_mode", the share of the rarest.
     """
-    found, scores = features(c, judge.classifier, judge.data, images)
+    found, scores = features(c, judge.classifier, images)
     precision, recall = metrics.sample_precision_recall(judge.real, found)
     shares = metrics.mode_shares(scores.argmax(-1), scores.shape[-1])
     return {
