@@ -7,11 +7,28 @@ import tempfile
 if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="mi203jax-tests-")
 os.environ["JAX_PLATFORMS"] = "cpu"
+# Most programs here run once: compiling them well takes longer than it saves.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import jax
 import pytest
 
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@pytest.fixture
+def optimized():
+    """Programs compiled as users get them: for those that run long."""
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture
+def few_fitted(monkeypatch):
+    """Statistics of made scenes from a tenth of those that users get."""
+    monkeypatch.setattr("mi203jax.tasks.scenes._NUMBER_FITTED", 100)
 
 
 @pytest.fixture

@@ -18,18 +18,19 @@ class Encoder(Convolutional):
 
     Attributes (besides those of `Convolutional`):
         hidden: widths of the dense layers.
-        pooling: what halves.
+        pooling: what halves: pooling, or none, and then the stride of a stage's last convolution.
     """
 
     hidden: tuple[int, ...] = ()
-    pooling: Literal["max", "avg"] = "max"
+    pooling: Literal["max", "avg", "none"] = "max"
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """`[batch, height, width, channels]`, float32 -> `[batch, outputs]`."""
         for filters in self.channels:
-            x = self.stage(x, filters, train)
-            x = max_pool(x) if self.pooling == "max" else avg_pool(x)
+            x = self.stage(x, filters, train, 2 if self.pooling == "none" else 1)
+            if self.pooling != "none":
+                x = max_pool(x) if self.pooling == "max" else avg_pool(x)
         x = x.reshape(len(x), -1)
         for width in self.hidden:
             x = self.hidden_layer(x, width, train)
@@ -37,7 +38,7 @@ class Encoder(Convolutional):
 
 
 class Decoder(Convolutional):
-    """An encoder backwards: dense layers, then stages, each after a doubling, to an image of `shape`.
+    """An encoder backwards: dense layers, then stages, each doubled, to an image of `shape`.
 
     Attributes (besides those of `Convolutional`; `outputs` are the channels of the image):
         shape: height and width of the image, multiples of 2 to the number of stages.
@@ -60,7 +61,7 @@ class Decoder(Convolutional):
         x = self.hidden_layer(x, height * width * self.channels[0], train)
         x = x.reshape(-1, height, width, self.channels[0])
         for filters in self.channels:
-            x = self.stage(x.repeat(2, 1).repeat(2, 2), filters, train)
+            x = self.stage(x, filters, train).repeat(2, 1).repeat(2, 2)
         return Conv(self.outputs, self.kernel_init, True, self.spectral, 3, 1, "SAME")(x, train)
 
 
@@ -89,6 +90,7 @@ class AutoEncoder(nn.Module):
     bounded: bool = False
     dropout: Any = None
 
+    @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> Coded:
         """`[batch, height, width, channels]`, float32 -> `Coded`."""
         code = self.encoder(x, train)

@@ -102,7 +102,7 @@ def discriminator(c: GAN) -> Encoder:
         spectral=c.spectral_norm,
         kernel_init=init,
         slope=SLOPE,
-        pooling="avg",
+        pooling="none",
     )
 
 

@@ -36,7 +36,11 @@ class TestChoice:
 
 def on_devices(code):
     """Runs code in a process with four CPU devices."""
-    begin = "import jax; jax.config.update('jax_num_cpu_devices', 4)\n"
+    begin = """
+import jax
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+"""
     done = subprocess.run(
         [sys.executable, "-c", begin + code], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -51,18 +55,18 @@ from mi203jax.core.loop import Group
 from mi203jax.core.parallel import Layout, choose_layout
 from mi203jax.tasks import dqn, image_classification, pqn, vectors
 
-SMALL = dict(env="Catch-bsuite", num_envs=8, hidden=(16,), eval_episodes=4, total_steps=256, eval_every=128)
+SMALL = dict(env="Catch-bsuite", num_envs=8, hidden=(16,), eval_episodes=4, total_steps=128, eval_every=64)
 CASES = {
-    "vectors": (vectors.task, Vectors(total_steps=640, eval_every=320, batch_size=16)),
+    "vectors": (vectors.task, Vectors(total_steps=320, eval_every=160, batch_size=16)),
     "images": (image_classification.task, ImageClassification(
         channels=(16,), convs=1, total_steps=48, eval_every=24, batch_size=8, train_split="train[:64]", eval_split="train[-40:]")),
-    "dqn": (dqn.task, DQN(replay_size=512, learning_starts=64, batch_size=16, **SMALL)),
+    "dqn": (dqn.task, DQN(replay_size=512, learning_starts=32, batch_size=16, **SMALL)),
     "pqn": (pqn.task, PQN(num_steps=4, minibatches=2, **SMALL)),
 }
 
 def end(task, configs, layout, resume=None):
     group = Group(task, configs, task.data(configs[0]), layout)
-    for progress in group.run(lambda: 2, resume):
+    for progress in group.run(lambda: 4, resume):
         pass
     return jax.device_get(group.own(progress.carry).state.params), jax.device_get(progress.evaluation)
 
@@ -73,8 +77,11 @@ def near(a, b):
 
 
 @pytest.mark.parametrize("case", ["vectors", "images", "dqn", "pqn"])
-def test_trials_on_devices_equal_those_on_one(case):
-    """Three trials on two devices: one place is left over, and filled."""
+def test_on_devices_equals_on_one(case):
+    """Three trials on two devices: one place is left over, and filled.
+
+    --devices: data parallelism, and each device works on its part of the batch alone.
+    """
     on_devices(
         COMPARE
         + f"""
@@ -83,25 +90,23 @@ configs = [dataclasses.replace(config, seed=s) for s in range(3)]
 one = end(task, configs, Layout("vmap"))
 near(end(task, configs, Layout("vmap", spread=2)), one)
 near(end(task, configs, Layout("map", spread=4 if {case!r} == "vectors" else 3)), one)
-assert choose_layout("map", 3) == Layout("map", spread=3)
-assert choose_layout("map", 9) == Layout("map", spread=4)
-assert choose_layout("map", 9, split=2) == Layout("map", split=2)
+near(end(task, configs, Layout("vmap", split=4)), one)
+group = Group(task, configs, task.data(config), Layout("vmap", split=4))
+carry = jax.eval_shape(group._start, group._configs, group._data, group._keys)
+text = group._advance.lower(group._configs, carry, group._data, 0, 1).compile().as_text()
+assert "all-reduce" in text  # of gradients: each device has its own part of the batch
 """
     )
 
 
-@pytest.mark.parametrize("case", ["vectors", "images", "dqn", "pqn"])
-def test_a_batch_on_devices_equals_one_on_one(case):
-    """--devices: data parallelism, and each device works on its part of the batch alone."""
+def test_choice_with_devices():
     on_devices(
-        COMPARE
-        + f"""
-task, config = CASES[{case!r}]
-near(end(task, [config], Layout("vmap", split=4)), end(task, [config], Layout("vmap")))
-group = Group(task, [config], task.data(config), Layout("vmap", split=4))
-carry = jax.eval_shape(group._start, group._configs, group.data, group._keys)
-text = group._advance.lower(group._configs, carry, group.data, 0, 1).compile().as_text()
-assert "all-reduce" in text  # of gradients: each device has its own part of the batch
+        """
+from mi203jax.core.parallel import Layout, choose_layout
+
+assert choose_layout("map", 3) == Layout("map", spread=3)
+assert choose_layout("map", 9) == Layout("map", spread=4)
+assert choose_layout("map", 9, split=2) == Layout("map", split=2)
 """
     )
 
@@ -121,9 +126,9 @@ layouts = Layout("vmap", spread=2), Layout("map"), Layout("vmap", split=2)
 with tempfile.TemporaryDirectory() as folder:
     checkpoints = Checkpoints(Path(folder), configs)
     group = Group(task, configs, data, layouts[0])
-    for progress in group.run(lambda: 10):
-        if progress.iteration == 20:
-            checkpoints.save(20, group.own(progress.carry))
+    for progress in group.run(lambda: 5):
+        if progress.iteration == 10:
+            checkpoints.save(10, group.own(progress.carry))
             break
     for layout in layouts:
         like = Group(task, configs, data, layout).abstract()

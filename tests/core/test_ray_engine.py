@@ -13,8 +13,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SWEEP = (
     "--exp=dqn env=Catch-bsuite num_envs=8 replay_size=512 learning_starts=64 batch_size=16 hidden=(16,) "
-    "eval_episodes=4 play_frames=10 total_steps=400_000 eval_every=8_000 double_q=false,true"
+    "eval_episodes=4 play_frames=10 double_q=false,true"
 ).split()
+SHORT, LONG = ((f"total_steps={n}", f"eval_every={n // 50}") for n in (100_000, 400_000))
 
 
 def launch(*arguments, **environment):
@@ -61,8 +62,8 @@ def workers(mark):
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="finds workers by /proc")
 def test_a_killed_worker_loses_nothing(tmp_path):
-    mark = str(tmp_path)
-    process = launch(*SWEEP, "--engine=ray", "--checkpoint-every=0.5", f"--out={tmp_path / 'ray'}", MARK=mark)
+    mark, sweep = str(tmp_path), [*SWEEP, *SHORT]
+    process = launch(*sweep, "--engine=ray", "--checkpoint-every=0.5", f"--out={tmp_path / 'ray'}", MARK=mark)
     wait_until(lambda: len(records(tmp_path / "ray")) > 8 and workers(mark), process)
     (killed, *_) = workers(mark)
     os.kill(killed, signal.SIGKILL)
@@ -71,14 +72,14 @@ def test_a_killed_worker_loses_nothing(tmp_path):
     assert process.returncode == 0, err
     assert [s["status"] for s in statuses(tmp_path / "ray")] == ["done", "done"]
     # As many threads as a worker has: the same program, and so the same bits.
-    alone = launch(*SWEEP, "--parallel=vmap", f"--out={tmp_path / 'alone'}", NPROC="1")
+    alone = launch(*sweep, "--parallel=vmap", f"--out={tmp_path / 'alone'}", NPROC="1")
     _, err = alone.communicate(timeout=300)
     assert alone.returncode == 0, err
     assert records(tmp_path / "ray") == records(tmp_path / "alone")
 
 
 def test_ctrl_c_saves(tmp_path):
-    process = launch(*SWEEP, "--engine=ray", f"--out={tmp_path / 'ray'}")
+    process = launch(*SWEEP, *LONG, "--engine=ray", f"--out={tmp_path / 'ray'}")
     wait_until(lambda: len(records(tmp_path / "ray")) > 4, process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)

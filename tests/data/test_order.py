@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from mi203jax.data.order import batch_indices, permuted
+from mi203jax.data import order as data_order
+
+# As wholes: operation by operation, each would be compiled on its own.
+permuted = jax.jit(data_order.permuted, static_argnums=2)
+batch_indices = jax.jit(data_order.batch_indices, static_argnums=(2, 3))
 
 
 class TestPermuted:

@@ -70,7 +70,7 @@ def coder(depth=1, classes=10, **fields):
     x = jnp.asarray(pixels(train["image"]))
     pca, nothing = fit_pca(x, min(c.code, *x.shape)), jnp.zeros(())
     scale = fit_statistics(train["image"])
-    statistics = autoencoder.ImageStatistics(scale, jnp.float32(16), pca, train, nothing, nothing)
+    statistics = autoencoder.ImageStatistics(scale, jnp.float32(16), pca, train, nothing, nothing, None)
     data = Data(Resident(train), test, statistics)
     return c, jax.jit(functools.partial(autoencoder.task.init, c))(data, jax.random.key(0)), data
 

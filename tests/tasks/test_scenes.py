@@ -14,7 +14,11 @@ from mi203jax.data import load
 from mi203jax.tasks import scenes
 from mi203jax.tasks.motion import random_motion
 
-C = Segmentation(size=32, smallest=0.5, largest=1.0, channels=(4, 8), eval_scenes=6, batch_size=4)
+C = Segmentation(
+    size=32, smallest=0.5, largest=1.0, max_objects=4, channels=(4, 8), eval_scenes=6, batch_size=4
+)
+pytestmark = pytest.mark.usefixtures("few_fitted")
+made_batch = jax.jit(lambda feed, key, t, n: feed.batch(key, t, n), static_argnums=3)
 KEY = jax.random.key(0)
 
 
@@ -26,10 +30,10 @@ def tight(mask):
 class TestMadeScenes:
     def test_training_never_repeats_and_does_not_depend_on_the_trial_alone(self):
         feed = scenes.made_scenes(C).train
-        batches = [feed.batch(key, t, 4)["image"] for key in jax.random.split(KEY) for t in (0, 1)]
+        batches = [made_batch(feed, key, t, 4)["image"] for key in jax.random.split(KEY) for t in (0, 1)]
         images = np.concatenate([np.asarray(b) for b in batches]).reshape(16, -1)
         assert len(np.unique(images, axis=0)) == 16
-        np.testing.assert_array_equal(batches[0], feed.batch(jax.random.split(KEY)[0], 0, 4)["image"])
+        np.testing.assert_array_equal(batches[0], made_batch(feed, jax.random.split(KEY)[0], 0, 4)["image"])
 
     def test_splits_have_other_digits(self):
         data = scenes.made_scenes(C)
@@ -44,7 +48,7 @@ class TestMadeScenes:
         train, test = (load("mnist_5k", s).arrays["label"][0] for s in (c.train_split, c.eval_split))
         assert train != test
         data = scenes.made_scenes(c)
-        batch = data.train.batch(KEY, 0, 8)
+        batch = made_batch(data.train, KEY, 0, 8)
         for arrays, label in ((batch, train), (data.test, test)):
             np.testing.assert_array_equal(np.unique(arrays["labels"][arrays["mask"]]), [label])
             np.testing.assert_array_equal(np.unique(arrays["classes"]), [0, 1 + label])
@@ -69,8 +73,12 @@ class TestMoved:
             "boxes": jnp.array([[10.0, 12, 18, 22], [0, 0, 0, 0]]),
             "mask": jnp.array([True, False]),
         }
-        motions = jax.vmap(lambda k: random_motion(c, k))(jax.random.split(KEY, 40))
-        moved = jax.vmap(scenes.moved, (None, 0))(example, motions)
+
+        @jax.jit
+        def move(keys):
+            return jax.vmap(lambda k: scenes.moved(example, random_motion(c, k)))(keys)
+
+        moved = move(jax.random.split(KEY, 40))
         changed = 0
         for image, classes, boxes, mask in zip(
             *(np.asarray(moved[n]) for n in ("image", "classes", "boxes", "mask")), strict=True
@@ -112,19 +120,20 @@ def grey(size):
     }
 
 
+ready_of = jax.jit(scenes.ready)
 STATISTICS = scenes.Statistics(jnp.array([8.0]), jnp.array([2.0]))
 
 
 class TestReady:
     def test_judged_images_are_only_standardised(self):
         c = replace(C, augment=("flip", "affine", "noise"))
-        ready = scenes.ready(c, grey(8), STATISTICS, None)
+        ready = ready_of(c, grey(8), STATISTICS, None)
         np.testing.assert_array_equal(ready["x"], np.ones((2, 8, 8, 1)))
         np.testing.assert_array_equal(ready["classes"], grey(8)["classes"])
 
     def test_noise_is_in_standard_deviations_and_changes_no_truth(self):
         c = replace(C, augment=("noise",), noise=3.0)
-        ready = scenes.ready(c, grey(64), STATISTICS, KEY)
+        ready = ready_of(c, grey(64), STATISTICS, KEY)
         assert float(ready["x"].std()) == pytest.approx(3.0, rel=0.05)
         assert float(ready["x"].mean()) == pytest.approx(1.0, abs=0.2)
         np.testing.assert_array_equal(ready["classes"], grey(64)["classes"])
@@ -132,7 +141,7 @@ class TestReady:
     def test_each_image_moves_by_itself(self):
         c = replace(C, augment=("affine",), translation=3.0)
         image = jax.random.uniform(KEY, (1, 16, 16, 1), maxval=255).repeat(4, 0)
-        ready = scenes.ready(c, {"image": image}, scenes.Statistics(jnp.zeros(1), jnp.ones(1)), KEY)
+        ready = ready_of(c, {"image": image}, scenes.Statistics(jnp.zeros(1), jnp.ones(1)), KEY)
         assert len(np.unique(np.asarray(ready["x"]).reshape(4, -1), axis=0)) == 4
 
 

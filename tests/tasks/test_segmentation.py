@@ -13,7 +13,10 @@ from mi203jax.core.task import as_mean
 from mi203jax.tasks import segmentation
 from mi203jax.tasks.scenes import UNKNOWN
 
-C = Segmentation(size=32, smallest=0.5, largest=1.0, channels=(4, 8), eval_scenes=6, batch_size=4, frames=0)
+C = Segmentation(
+    size=32, smallest=0.5, largest=1.0, max_objects=4, channels=(4, 8), eval_scenes=6, batch_size=4, frames=0
+)  # fmt: skip
+loss_of = jax.jit(segmentation.loss)  # as a whole: operation by operation, each would be compiled
 KEY = jax.random.key(0)
 
 
@@ -31,7 +34,7 @@ class TestLoss:
     @pytest.mark.parametrize("loss", ["cross_entropy", "weighted", "focal", "dice"])
     def test_of_an_image(self, loss):
         scores, batch = random_batch()
-        ours = segmentation.loss(replace(C, loss=loss, focal_gamma=2.0, rarity=1.0), scores, batch)
+        ours = loss_of(replace(C, loss=loss, focal_gamma=2.0, rarity=1.0), scores, batch)
         for i in range(3):
             counts = np.asarray(batch["classes"][i] != UNKNOWN)
             pixels, labels = scores[i][counts], batch["classes"][i][counts]
@@ -50,11 +53,11 @@ class TestLoss:
     def test_unknown_pixels_have_no_gradient(self, loss):
         scores, batch = random_batch()
         c = replace(C, loss=loss)
-        gradient = jax.grad(lambda s: segmentation.loss(c, s, batch).sum())(scores)
+        gradient = jax.grad(lambda s: loss_of(c, s, batch).sum())(scores)
         moves = np.abs(np.asarray(gradient)).max(-1) > 0
         np.testing.assert_array_equal(moves, batch["classes"] != UNKNOWN)
         nothing = {**batch, "classes": jnp.full_like(batch["classes"], UNKNOWN)}
-        assert jnp.isfinite(segmentation.loss(c, scores, nothing)).all()
+        assert jnp.isfinite(loss_of(c, scores, nothing)).all()
 
 
 class TestClassWeights:
@@ -74,13 +77,18 @@ class TestClassWeights:
 class TestMetrics:
     """Against scikit-learn, on all pixels of all images that count."""
 
-    def measured(self, batch, scores):
+    @staticmethod
+    @jax.jit
+    def summary(batch, scores):
         judged = {
             "loss": segmentation.loss(C, scores, batch),
             **segmentation.measure(C, scores, batch),
             **segmentation.judge(C, scores, batch),
         }
-        metrics = segmentation.summarize(C, judged, {})
+        return segmentation.summarize(C, judged, {})
+
+    def measured(self, batch, scores):
+        metrics = self.summary(batch, scores)
         return {name: float(m.total / m.weight) for name, m in ((n, as_mean(v)) for n, v in metrics.items())}
 
     def test_of_the_set_and_of_images(self):
@@ -123,22 +131,25 @@ class TestTask:
         data = segmentation.data(C)
         batch = segmentation.prepare(C, data.test, data.statistics)
         scores = 20.0 * jax.nn.one_hot(batch["classes"], 11)
-        np.testing.assert_allclose(segmentation.loss(C, scores, batch), 0, atol=1e-6)
+        np.testing.assert_allclose(loss_of(C, scores, batch), 0, atol=1e-6)
         metrics = TestMetrics().measured(batch, scores)
         assert metrics["mean_iou"] == metrics["boundary_f_score"] == 1.0
 
     def test_frequencies_are_of_training_pixels(self):
         data = segmentation.data(C)
-        scenes = data.train.batch(KEY, 0, 200)["classes"]
+        scenes = jax.jit(lambda: data.train.batch(KEY, 0, 200))()["classes"]
         share = np.bincount(np.asarray(scenes).ravel(), minlength=11) / scenes.size
         np.testing.assert_allclose(data.statistics.frequencies, share, atol=0.03)
         assert float(data.statistics.frequencies.sum()) == pytest.approx(1)
 
+    @pytest.mark.usefixtures("few_fitted")
     @pytest.mark.parametrize(("model", "least"), [("unet", 0.8), ("fully_convolutional", 0.6)])
     def test_it_learns_the_one_digit_that_there_is(self, model, least):
         """Skips see the contour, which interpolation blurs."""
         digit = {"train_split": "train[0:1]", "eval_split": "train[0:1]"}
-        c = replace(C, model=model, total_steps=1_600, eval_every=1_600, learning_rate=0.02, **digit)
+        c = replace(
+            C, model=model, total_steps=1_600, eval_every=1_600, learning_rate=0.02, max_objects=2, **digit
+        )
         data = segmentation.data(c)
         _, metrics = jax.jit(lambda key: train(segmentation.task, c, data, key))(KEY)
         assert metrics["eval/mean_iou"][-1] > least
