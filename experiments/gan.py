@@ -8,4 +8,16 @@ Slide "Classification → génération".
 from mi203jax.configs import GAN
 from mi203jax.core.experiment import Experiment
 
-EXPERIMENT = Experiment(GAN(), "mi203jax.tasks.gan:task", {})
+EXPERIMENT = Experiment(
+    GAN(),
+    "mi203jax.tasks.gan:task",
+    {
+        "best": ("total_steps=640_000", "eval_every=128_000"),
+        "conditional": ("conditional=true",),
+        "unregularised": ("loss=minimax,non_saturating,relativistic", "penalties=()"),
+        "loss": ("loss=minimax,non_saturating,hinge,wasserstein,relativistic",),
+        "penalties": ("penalties=(),(r1),(r2),(r1,r2)",),
+        "penalty": ("penalty=0.03,0.1,0.3,1,3",),
+        "normalization": ("normalization=none,batch,layer",),
+    },
+)

@@ -14,8 +14,8 @@ InformationLoss = Literal["bottleneck", "noise", "masking", "sparsity", "dropout
 class Autoencoder(Images):
     """An encoder to a code of some numbers, and a decoder back to the image."""
 
-    total_steps: int = static(400_000, "length of the run, in training examples", "[1, 2000000000]")
-    eval_every: int = static(80_000, "training examples between two evaluations", "[1, inf)")
+    total_steps: int = static(1_000_000, "length of the run, in training examples", "[1, 2000000000]")
+    eval_every: int = static(200_000, "training examples between two evaluations", "[1, inf)")
     information_loss: InformationLoss = static(
         "bottleneck", "what loses information, besides the length of the code"
     )
@@ -30,8 +30,7 @@ class Autoencoder(Images):
     activity: float = traced(0.05, "mean activity that code units are drawn to (sparsity)", "(0, 1)")
     penalty: float = traced(1.0, "weight of the sparsity or of the KL term (β)", "[0, inf)")
     dropout: float = traced(0.2, "part of the code that is dropped, with dropout", "[0, 1)")
-    augment: tuple[str, ...] = static(("shift",), "what training images undergo: shift, flip, affine, noise")
-    shift: float = traced(1.0, "largest shift, in pixels (shift)", "[0, inf)")
+    augment: tuple[str, ...] = static(("affine",), "what training images undergo: shift, flip, affine, noise")
     normalization: Literal["none", "batch", "layer"] = static("none", "what each layer is normalised over")
     batch_size: int = static(128, "examples in a gradient step: 1, some, or all of the set", "[1, inf)")
     learning_rate: float = traced(2e-3, "step size λ at its largest", "(0, inf)")

@@ -15,8 +15,8 @@ SMOOTHED = ("minimax", "non_saturating")
 class GAN(RunConfig):
     """A generator and a discriminator. A step is one real training example."""
 
-    total_steps: int = static(96_000, "length of the run, in real training examples", "[1, 2000000000]")
-    eval_every: int = static(19_200, "training examples between two evaluations", "[1, inf)")
+    total_steps: int = static(192_000, "length of the run, in real training examples", "[1, 2000000000]")
+    eval_every: int = static(38_400, "training examples between two evaluations", "[1, inf)")
     data: str = static("mnist_5k", "the set: one of this package's, or of TFDS's, by its name")
     data_dir: str = static("", "folder in which TFDS prepared the set; empty: where it usually is")
     train_split: str = static("train", "the examples trained on, as TFDS writes splits: train[:80%]")
@@ -26,17 +26,20 @@ class GAN(RunConfig):
     penalties: tuple[str, ...] = static(
         ("r1", "r2"), "what keeps the discriminator smooth: r1, r2, gradient_penalty"
     )
-    penalty: float = traced(1.0, "weight of each penalty (of r1 and r2, γ / 2)", "[0, inf)")
+    penalty: float = traced(0.3, "weight of each penalty (of r1 and r2, γ / 2)", "[0, inf)")
     spectral_norm: bool = static(False, "divide the discriminator's weights by their largest singular value")
     smoothing: float = traced(0.0, "part of a real one's label that is taken off (minimax, …)", "[0, 0.5]")
     latent: int = static(64, "random numbers of which a sample is made", "[1, 100000]")
     channels: tuple[int, ...] = static(
         (32, 64), "filters of the discriminator's stages; reversed, of the generator's", "[1, inf)"
     )
+    hidden: tuple[int, ...] = static(
+        (256,), "widths of the discriminator's dense layers; reversed, of the generator's", "[1, inf)"
+    )
     convs: int = static(1, "3×3 convolutions in a stage", "[1, inf)")
-    normalization: Literal["none", "batch", "layer"] = static("none", "what the generator's layers are over")
+    normalization: Literal["none", "batch", "layer"] = static("batch", "what the generator's layers are over")
     conditional: bool = static(False, "make, and tell apart, images of a given label")
-    learning_rate: float = traced(1e-3, "step size of the generator", "(0, inf)")
+    learning_rate: float = traced(5e-4, "step size of the generator", "(0, inf)")
     time_scale: float = traced(1.0, "step size of the discriminator by that of the generator", "(0, inf)")
     momentum: float = traced(0.0, "β₁ of Adam", "[0, 1)")
     beta2: float = traced(0.99, "β₂ of Adam", "[0, 1)")

@@ -88,6 +88,7 @@ def generator(c: GAN, data: Data) -> Decoder:
         kernel_init=INITIALIZERS[c.initializer](1.0),
         slope=SLOPE,
         shape=(height, width),
+        hidden=c.hidden[::-1],
     )
 
 
@@ -102,6 +103,7 @@ def discriminator(c: GAN) -> Encoder:
         spectral=c.spectral_norm,
         kernel_init=init,
         slope=SLOPE,
+        hidden=c.hidden,
         pooling="none",
     )
 

@@ -128,3 +128,38 @@ def test_parallel_coordinates_go_through_each_value():
     axes = drawn(found)["parallel_coordinates"].axes[0]
     lines = {tuple(np.round(line.get_ydata(), 6)) for line in axes.lines if len(line.get_ydata()) == 3}
     assert lines == {(a, b, c) for a in (0, 0.25, 1) for b in (0, 1) for c in (0, 1)}
+
+
+THREE = trials("learning_rate=0.001,0.01,0.1")
+BASELINE = {"eval/baseline": [2.0, None, 8.0]}
+
+
+class TestBeside:
+    """Another metric, of which one trial has none."""
+
+    def test_against_a_field(self):
+        figure = sweep_figures.against_field(
+            THREE, [1.0, 2.0, 4.0], "learning_rate", "eval/loss", "toy", BASELINE
+        )
+        lines = {line.get_label(): np.array(line.get_data()) for line in figure.axes[0].lines}
+        np.testing.assert_array_equal(lines["eval/baseline"], [[0.001, 0.01, 0.1], [2, np.nan, 8]])
+        assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == [
+            "eval/loss",
+            "eval/baseline",
+        ]
+        assert figure.axes[0].get_yscale() == "linear"
+        wide = sweep_figures.against_field(
+            THREE, [1.0, 2.0, 4.0], "learning_rate", "eval/loss", "toy", {"eval/baseline": [90.0] * 3}
+        )
+        assert wide.axes[0].get_yscale() == "log"
+
+    def test_comparison(self):
+        figure = sweep_figures.comparison(THREE, [1.0, 2.0, 4.0], "eval/loss", "toy", BASELINE)
+        baseline = [line for line in figure.axes[0].lines if line.get_label() == "eval/baseline"]
+        np.testing.assert_array_equal(baseline[0].get_data(), [[2, np.nan, 8], [0, 1, 2]])
+
+    def test_by_the_tasks_choice(self):
+        rows = [{"status": "done", "eval/loss": 1.0 + i, "eval/baseline": 5.0} for i in range(3)]
+        drawn = sweep_figures.sweep_figures(THREE, rows, [], "eval/loss", "min", "toy", ("eval/baseline",))
+        for name in ("comparison", "against_learning_rate"):
+            assert "eval/baseline" in [line.get_label() for line in drawn[name].axes[0].lines]
