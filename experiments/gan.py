@@ -12,7 +12,6 @@ EXPERIMENT = Experiment(
     GAN(),
     "mi203jax.tasks.gan:task",
     {
-        "best": ("total_steps=640_000", "eval_every=128_000"),
         "conditional": ("conditional=true",),
         "unregularised": ("loss=minimax,non_saturating,relativistic", "penalties=()"),
         "loss": ("loss=minimax,non_saturating,hinge,wasserstein,relativistic",),
