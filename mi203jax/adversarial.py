@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from mi203jax.arguments import scalar
+
 
 def logistic_discriminator(real: jax.Array, fake: jax.Array, smoothing: float | jax.Array = 0.0) -> jax.Array:
     """−log D(real) − log(1 − D(fake)), D = sigmoid(score): the classifier of real and fake.
@@ -32,7 +34,7 @@ def logistic_discriminator(real: jax.Array, fake: jax.Array, smoothing: float | 
     Source: Goodfellow et al. 2014.
     """
     _check("logistic_discriminator", real, fake)
-    target = 1 - _scalar("logistic_discriminator", "smoothing", smoothing, real.dtype)
+    target = 1 - scalar("logistic_discriminator", "smoothing", smoothing, real.dtype)
     return optax.sigmoid_binary_cross_entropy(real, target) + jax.nn.softplus(fake)
 
 
@@ -267,7 +269,7 @@ def gradient_penalty(
     Source: Gulrajani et al. 2017 (WGAN-GP).
     """
     _check("gradient_penalty", real, fake)
-    target = _scalar("gradient_penalty", "target", target, real.dtype)
+    target = scalar("gradient_penalty", "target", target, real.dtype)
     epsilon = jax.random.uniform(key, real.shape[:1], real.dtype)
     epsilon = epsilon.reshape(*real.shape[:1], *[1] * (real.ndim - 1))
     squared = _squared_slopes("gradient_penalty", f, fake + epsilon * (real - fake))
@@ -297,9 +299,3 @@ def _check(name: str, real: jax.Array, fake: jax.Array) -> None:
         )
     if not jnp.issubdtype(real.dtype, jnp.floating):
         raise ValueError(f"{name}: expected floating real and fake, got {real.dtype}.")
-
-
-def _scalar(name: str, argument: str, value: float | jax.Array, dtype) -> jax.Array:
-    if jnp.ndim(value) != 0:
-        raise ValueError(f"{name}: expected {argument} to be a scalar, got shape {jnp.shape(value)}.")
-    return jnp.asarray(value, dtype)

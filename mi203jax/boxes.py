@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mi203jax.arguments import scalar
+
 
 def area(boxes: jax.Array) -> jax.Array:
     """(y1 − y0)(x1 − x0), or 0 where one of the two is negative.
@@ -120,7 +122,7 @@ def non_maximum_suppression(
     """
     mask = _check_scored("non_maximum_suppression", boxes, scores, mask)
     overlaps = intersection_over_union(boxes, boxes)
-    threshold = _scalar("non_maximum_suppression", "threshold", threshold, boxes.dtype)
+    threshold = scalar("non_maximum_suppression", "threshold", threshold, boxes.dtype)
     mine, other = scores[:, None], scores[None, :]
     first = jnp.tri(len(scores), k=-1, dtype=bool)
     drops = (overlaps > threshold) & ((other > mine) | ((other == mine) & first))
@@ -173,8 +175,8 @@ def soft_non_maximum_suppression(
     if method not in {"linear", "gaussian"}:
         raise ValueError(f"{name}: expected method 'linear' or 'gaussian', got {method!r}.")
     overlaps = intersection_over_union(boxes, boxes)
-    threshold = _scalar(name, "threshold", threshold, boxes.dtype)
-    sigma = _scalar(name, "sigma", sigma, boxes.dtype)
+    threshold = scalar(name, "threshold", threshold, boxes.dtype)
+    sigma = scalar(name, "sigma", sigma, boxes.dtype)
     linear = jnp.where(overlaps >= threshold, 1 - overlaps, 1)
     factors = (linear if method == "linear" else jnp.exp(-(overlaps**2) / sigma)).astype(scores.dtype)
 
@@ -206,13 +208,6 @@ def _ordered(boxes: jax.Array) -> jax.Array:
 def _share(part: jax.Array, whole: jax.Array) -> jax.Array:
     """Part / whole, or 0 of nothing. The inner `where` keeps 0 / 0 out of the gradient."""
     return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0)
-
-
-def _scalar(name: str, argument: str, value, dtype) -> jax.Array:
-    array = jnp.asarray(value, dtype)
-    if array.ndim:
-        raise ValueError(f"{name}: expected {argument} to be a scalar, got shape {array.shape}.")
-    return array
 
 
 def _check(name: str, *boxes: jax.Array) -> None:

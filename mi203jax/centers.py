@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mi203jax.arguments import check_int
 from mi203jax.boxes import area
 from mi203jax.nn.pool import max_pool
 
@@ -212,5 +213,4 @@ def _check_maps(heat: jax.Array, offset: jax.Array, size: jax.Array) -> None:
 
 def _check_ints(name: str, **numbers: int) -> None:
     for argument, number in numbers.items():
-        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-            raise ValueError(f"{name}: expected {argument} to be a positive int, got {number!r}.")
+        check_int(name, argument, number)

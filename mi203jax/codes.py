@@ -9,6 +9,8 @@ numbers there are: an input that is not whole (`mask`, and `mi203jax.augment.noi
 import jax
 import jax.numpy as jnp
 
+from mi203jax.arguments import scalar
+
 
 def mask(key: jax.Array, x: jax.Array, share: float | jax.Array, patch: int = 1) -> jax.Array:
     """Sets a share of an image's patches, chosen at random, to 0: masking noise.
@@ -37,7 +39,7 @@ def mask(key: jax.Array, x: jax.Array, share: float | jax.Array, patch: int = 1)
     if not isinstance(patch, int) or isinstance(patch, bool) or patch < 1 or height % patch or width % patch:
         raise ValueError(f"mask: expected patch to divide {height} and {width} pixels, got {patch!r}.")
     rows, columns = height // patch, width // patch
-    number = jnp.round(_scalar("mask", "share", share) * (rows * columns))
+    number = jnp.round(scalar("mask", "share", share) * (rows * columns))
     chosen = jnp.broadcast_to(jnp.arange(rows * columns) < number.astype(jnp.int32), (*batch, rows * columns))
     chosen = jax.random.permutation(key, chosen, axis=-1, independent=True).reshape(*batch, rows, columns)
     pixels = chosen.repeat(patch, -2).repeat(patch, -1)[..., None]
@@ -68,7 +70,7 @@ def sparsity_penalty(activations: jax.Array, target: float | jax.Array = 0.05) -
             "sparsity_penalty: expected floating activations [batch, units], got "
             f"{activations.dtype} {activations.shape}."
         )
-    target = _scalar("sparsity_penalty", "target", target).astype(activations.dtype)
+    target = scalar("sparsity_penalty", "target", target).astype(activations.dtype)
     step = jnp.finfo(activations.dtype).eps
     means = jnp.clip(activations.mean(0), step, 1 - step)
     target = jnp.broadcast_to(target, means.shape)
@@ -131,12 +133,6 @@ def sample_gaussian(key: jax.Array, mean: jax.Array, log_variance: jax.Array) ->
     """
     _check_gaussian("sample_gaussian", mean, log_variance)
     return mean + jnp.exp(log_variance / 2) * jax.random.normal(key, mean.shape, mean.dtype)
-
-
-def _scalar(name: str, argument: str, value: float | jax.Array) -> jax.Array:
-    if jnp.ndim(value):
-        raise ValueError(f"{name}: expected {argument} to be a scalar, got shape {jnp.shape(value)}.")
-    return jnp.asarray(value, jnp.float32)
 
 
 def _check_code(name: str, code: jax.Array) -> None:

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from mi203jax.arguments import scalar
+
 
 def hinge(score: jax.Array, y: jax.Array) -> jax.Array:
     """max(0, 1 − y s): nothing to gain beyond a margin of 1 (Cortes and Vapnik 1995).
@@ -110,7 +112,7 @@ def softmax_cross_entropy(
         ValueError: if shapes or dtypes do not fit.
     """
     targets = _targets("softmax_cross_entropy", logits, labels)
-    smoothing = _scalar("softmax_cross_entropy", "smoothing", smoothing, logits.dtype)
+    smoothing = scalar("softmax_cross_entropy", "smoothing", smoothing, logits.dtype)
     targets = _weighted("softmax_cross_entropy", optax.smooth_labels(targets, smoothing), weights)
     return optax.safe_softmax_cross_entropy(logits, targets)
 
@@ -140,7 +142,7 @@ def focal(
         ValueError: if shapes or dtypes do not fit.
     """
     targets = _weighted("focal", _targets("focal", logits, labels), weights)
-    gamma = _scalar("focal", "gamma", gamma, logits.dtype)
+    gamma = scalar("focal", "gamma", gamma, logits.dtype)
     # −log p = softplus(−m) and −log(1 − p) = softplus(m): a power of 1 − p itself would have an infinite
     # slope at p = 1 for γ < 1, and no correct digit long before that.
     margin = logits - _logsumexp_of_others(logits)
@@ -175,7 +177,7 @@ def dice(
     """
     _check_maps("dice", logits)
     targets = _targets("dice", logits, labels)
-    smooth = _scalar("dice", "smooth", smooth, logits.dtype)
+    smooth = scalar("dice", "smooth", smooth, logits.dtype)
     probabilities = jax.nn.softmax(logits)
     counts = _counts("dice", logits, mask)[..., None]
     probabilities, targets = (jnp.where(counts, a, 0) for a in (probabilities, targets))
@@ -217,8 +219,8 @@ def penalty_reduced_focal(
             f"penalty_reduced_focal: expected targets {logits.dtype} {logits.shape}, "
             f"got {targets.dtype} {targets.shape}."
         )
-    alpha = _scalar("penalty_reduced_focal", "alpha", alpha, logits.dtype)
-    beta = _scalar("penalty_reduced_focal", "beta", beta, logits.dtype)
+    alpha = scalar("penalty_reduced_focal", "alpha", alpha, logits.dtype)
+    beta = scalar("penalty_reduced_focal", "beta", beta, logits.dtype)
     peak = targets == 1
     # Of what is right, the probability is sigmoid(−m): no power or logarithm of what rounds to 0 or 1.
     margin = jnp.where(peak, -logits, logits)
@@ -299,9 +301,3 @@ def _counts(name: str, logits: jax.Array, mask: jax.Array | None) -> jax.Array:
     if mask.dtype != bool or mask.shape != logits.shape[:-1]:
         raise ValueError(f"{name}: expected a bool mask {logits.shape[:-1]}, got {mask.dtype} {mask.shape}.")
     return mask
-
-
-def _scalar(name: str, argument: str, value: float | jax.Array, dtype) -> jax.Array:
-    if jnp.ndim(value) != 0:
-        raise ValueError(f"{name}: expected {argument} to be a scalar, got shape {jnp.shape(value)}.")
-    return jnp.asarray(value, dtype)

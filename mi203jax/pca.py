@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from mi203jax.arguments import check_int
+
 
 class PCA(NamedTuple):
     """Principal components of some examples, by `fit_pca`.
@@ -59,7 +61,7 @@ def fit_pca(x: jax.Array, components: int) -> PCA:
     _check_floating("fit_pca", "x", x)
     if len(x) < 2:
         raise ValueError(f"fit_pca: expected two examples or more, got {len(x)}.")
-    _check_int("fit_pca", "components", components, min(x.shape))
+    check_int("fit_pca", "components", components, min(x.shape))
     mean = x.mean(0)
     _, singular, rows = jnp.linalg.svd(x - _wide(mean, x), full_matrices=False)
     rows, variances = rows[:components], jnp.square(singular[:components]) / (len(x) - 1)
@@ -89,7 +91,7 @@ def logistic_regression(
         ValueError: if shapes, dtypes or static arguments do not fit.
     """
     _check_probe("logistic_regression", x, labels, num_classes, l2)
-    _check_int("logistic_regression", "iterations", iterations)
+    check_int("logistic_regression", "iterations", iterations)
     targets, l2 = jax.nn.one_hot(labels, num_classes, dtype=x.dtype), jnp.asarray(l2, x.dtype)
 
     def loss(parameters):
@@ -164,13 +166,6 @@ def _wide(row: jax.Array, x: jax.Array) -> jax.Array:
 def _check_floating(name: str, argument: str, x: jax.Array) -> None:
     if x.ndim != 2 or not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(f"{name}: expected floating {argument} [n, d], got {x.dtype} {x.shape}.")
-
-
-def _check_int(name: str, argument: str, value: int, largest: int | None = None) -> None:
-    most = value if largest is None else largest
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        limits = "a positive int" if largest is None else f"an int from 1 to {largest}"
-        raise ValueError(f"{name}: expected {argument} to be {limits}, got {value!r}.")
 
 
 def _check_probe(name: str, x: jax.Array, labels: jax.Array, num_classes: int, l2) -> None:

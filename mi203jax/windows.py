@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from mi203jax.arguments import check_int, scalar
 from mi203jax.boxes import area, intersection_over_union, non_maximum_suppression
 
 
@@ -38,9 +39,9 @@ def window_grid(shape: tuple[int, int], sides: tuple[int, ...], step: float = 0.
             f"got {shape}, {sides} and {step}."
         )
     for size in shape:
-        _check_int("window_grid", "height and width", size)
+        check_int("window_grid", "height and width", size)
     for side in sides:
-        _check_int("window_grid", "each side", side, min(shape))
+        check_int("window_grid", "each side", side, min(shape))
     grids = []
     for side in sides:
         stride = max(1, round(step * side))
@@ -72,7 +73,7 @@ def crop(image: jax.Array, box: jax.Array, size: int) -> jax.Array:
     """
     _check("crop", "image", image, jnp.floating, ("height", "width", "channels"))
     _check("crop", "box", box, jnp.floating, (4,))
-    _check_int("crop", "size", size)
+    check_int("crop", "size", size)
     extent = box[2:] - box[:2]
     there = (extent > 0).all()
     scale = size / jnp.where(there, extent, 1)
@@ -95,7 +96,7 @@ def square(boxes: jax.Array, margin: float | jax.Array = 1.2) -> jax.Array:
         ValueError: if shapes or dtypes do not fit.
     """
     _check("square", "boxes", boxes, jnp.floating, ("...", 4))
-    margin = _scalar("square", "margin", margin, boxes.dtype)
+    margin = scalar("square", "margin", margin, boxes.dtype)
     centre, extent = _centre_and_extent(boxes)
     half = margin * extent.max(-1, keepdims=True) / 2
     return jnp.concatenate([centre - half, centre + half], -1)
@@ -138,8 +139,8 @@ def window_targets(
     _check(name, "windows", windows, jnp.floating, ("n", 4))
     _check(name, "boxes", boxes, windows.dtype, ("m", 4))
     there = _there(name, boxes, labels, mask, num_classes)
-    positive = _scalar(name, "positive", positive, windows.dtype)
-    negative = _scalar(name, "negative", negative, windows.dtype)
+    positive = scalar(name, "positive", positive, windows.dtype)
+    negative = scalar(name, "negative", negative, windows.dtype)
     # As first object one that nothing overlaps, so that there is a largest one without any other.
     squares = jnp.concatenate([jnp.zeros((1, 4), boxes.dtype), square(boxes, margin)])
     there = jnp.concatenate([jnp.zeros(1, bool), there])
@@ -171,7 +172,7 @@ def class_shapes(
     """
     _check("class_shapes", "boxes", boxes, jnp.floating, ("...", 4))
     there = _there("class_shapes", boxes, labels, mask, num_classes).ravel()
-    margin = _scalar("class_shapes", "margin", margin, boxes.dtype)
+    margin = scalar("class_shapes", "margin", margin, boxes.dtype)
     extent = jnp.where(there[:, None], (boxes[..., 2:] - boxes[..., :2]).reshape(-1, 2), 1)
     shares = extent / (margin * extent.max(-1, keepdims=True))
     index = jnp.where(there, labels.ravel().astype(jnp.int32), num_classes)
@@ -207,7 +208,7 @@ def decode_windows(
     _check("decode_windows", "shapes", shapes, windows.dtype, ("classes", 2))
     n, classes = len(windows), len(shapes)
     _check("decode_windows", "scores", scores, jnp.floating, (n, 1 + classes))
-    _check_int("decode_windows", "k", k, n * classes)
+    check_int("decode_windows", "k", k, n * classes)
     best, index = lax.top_k(scores[:, 1:].ravel(), k)
     labels = (index % classes).astype(jnp.int32)
     centre, extent = _centre_and_extent(windows[index // classes])
@@ -228,14 +229,8 @@ def _there(name: str, boxes: jax.Array, labels: jax.Array, mask: jax.Array, num_
     """Which objects are there, `[...]`."""
     _check(name, "labels", labels, jnp.integer, boxes.shape[:-1])
     _check(name, "mask", mask, np.bool_, boxes.shape[:-1])
-    _check_int(name, "num_classes", num_classes)
+    check_int(name, "num_classes", num_classes)
     return mask & (area(boxes) > 0) & (labels >= 0) & (labels < num_classes)
-
-
-def _scalar(name: str, argument: str, value: float | jax.Array, dtype) -> jax.Array:
-    if jnp.ndim(value):
-        raise ValueError(f"{name}: expected {argument} to be a scalar, got shape {jnp.shape(value)}.")
-    return jnp.asarray(value, dtype)
 
 
 def _check(name: str, argument: str, array: jax.Array, kind, shape: tuple) -> None:
@@ -249,10 +244,3 @@ def _check(name: str, argument: str, array: jax.Array, kind, shape: tuple) -> No
             f"{name}: expected {getattr(kind, '__name__', kind)} {argument} {form}, "
             f"got {array.dtype} {array.shape}."
         )
-
-
-def _check_int(name: str, argument: str, value: int, largest: int | None = None) -> None:
-    most = value if largest is None else largest
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        limits = "a positive int" if largest is None else f"an int from 1 to {largest}"
-        raise ValueError(f"{name}: expected {argument} to be {limits}, got {value!r}.")

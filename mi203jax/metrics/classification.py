@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mi203jax.arguments import check_int
+
 
 def accuracy(predictions: jax.Array, labels: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """Share of predictions that equal their label.
@@ -50,7 +52,7 @@ def top_k_accuracy(logits: jax.Array, labels: jax.Array, k: int, mask: jax.Array
         ValueError: if shapes, dtypes or `k` do not fit.
     """
     _check_classes("top_k_accuracy", logits, labels, mask)
-    _check_size("top_k_accuracy", "k", k, logits.shape[-1])
+    check_int("top_k_accuracy", "k", k, logits.shape[-1])
     _, top = lax.top_k(logits, k)
     hits = (top == jnp.expand_dims(labels.astype(top.dtype), -1)).any(-1)
     return jnp.mean(hits, where=mask)
@@ -77,7 +79,7 @@ def confusion_matrix(
     _check_shapes("confusion_matrix", labels, predictions.shape, mask)
     _check_integer("confusion_matrix", "predictions", predictions)
     _check_integer("confusion_matrix", "labels", labels)
-    _check_size("confusion_matrix", "num_classes", num_classes)
+    check_int("confusion_matrix", "num_classes", num_classes)
     counts = jnp.ones(labels.shape, jnp.int32) if mask is None else mask.astype(jnp.int32)
     matrix = jnp.zeros((num_classes, num_classes), jnp.int32)
     cells = matrix.at[labels.astype(jnp.int32), predictions.astype(jnp.int32)]
@@ -159,7 +161,7 @@ def bootstrap_interval(
     """
     if values.ndim < 1 or values.shape[0] < 1:
         raise ValueError(f"bootstrap_interval: expected values [n, ...] with n > 0, got {values.shape}.")
-    _check_size("bootstrap_interval", "resamples", resamples)
+    check_int("bootstrap_interval", "resamples", resamples)
 
     def resampled(key):
         return statistic(jax.random.choice(key, values, values.shape[:1]))
@@ -173,7 +175,7 @@ def bootstrap_interval(
 def _binned(name, probabilities, labels, bins, mask) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Sum of confidences, number of hits and count of each bin."""
     _check_classes(name, probabilities, labels, mask)
-    _check_size(name, "bins", bins)
+    check_int(name, "bins", bins)
     counts = jnp.ones(labels.shape, bool) if mask is None else mask
     confidence = jnp.where(counts, probabilities.max(-1), 0).astype(jnp.float32)
     hits = counts & (probabilities.argmax(-1).astype(jnp.int32) == labels.astype(jnp.int32))
@@ -203,9 +205,3 @@ def _check_shapes(name: str, labels: jax.Array, shape: tuple[int, ...], mask: ja
 def _check_integer(name: str, argument: str, x: jax.Array) -> None:
     if not jnp.issubdtype(x.dtype, jnp.integer):
         raise ValueError(f"{name}: expected integer {argument}, got {x.dtype}.")
-
-
-def _check_size(name: str, argument: str, size: int, largest: int | None = None) -> None:
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1 or size > (largest or size):
-        limits = "a positive int" if largest is None else f"an int from 1 to {largest}"
-        raise ValueError(f"{name}: expected {argument} to be {limits}, got {size!r}.")

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mi203jax.arguments import check_int
+
 
 def frechet_distance(real: jax.Array, fake: jax.Array) -> jax.Array:
     """‖μ − μ'‖² + tr(C + C' − 2 (C C')^½): the Fréchet distance between Gaussians of the same moments.
@@ -62,7 +64,7 @@ def kernel_distance(real: jax.Array, fake: jax.Array, block: int = 256) -> jax.A
     """
     _check_features("kernel_distance", real, fake)
     _check_number("kernel_distance", real, fake, 2, "a mean over pairs")
-    _check_int("kernel_distance", "block", block)
+    check_int("kernel_distance", "block", block)
     real, fake = real.astype(jnp.float32), fake.astype(jnp.float32)
 
     def kernel(x, others):
@@ -103,8 +105,8 @@ def sample_precision_recall(
     """
     name = "sample_precision_recall"
     _check_features(name, real, fake)
-    _check_int(name, "k", k)
-    _check_int(name, "block", block)
+    check_int(name, "k", k)
+    check_int(name, "block", block)
     _check_number(name, real, fake, k + 1, f"neighbour {k}")
     real, fake = real.astype(jnp.float32), fake.astype(jnp.float32)
 
@@ -131,7 +133,7 @@ def mode_shares(labels: jax.Array, num_modes: int) -> jax.Array:
     """
     if labels.ndim != 1 or not jnp.issubdtype(labels.dtype, jnp.integer):
         raise ValueError(f"mode_shares: expected integer labels [n], got {labels.dtype} {labels.shape}.")
-    _check_int("mode_shares", "num_modes", num_modes)
+    check_int("mode_shares", "num_modes", num_modes)
     return jax.nn.one_hot(labels, num_modes).mean(0)
 
 
@@ -182,7 +184,7 @@ def nearest(examples: jax.Array, among: jax.Array, block: int = 256) -> tuple[ja
             f"nearest: expected [n, ...] and [m, ...] of one shape, m ≥ 1, got {examples.shape} and "
             f"{among.shape}."
         )
-    _check_int("nearest", "block", block)
+    check_int("nearest", "block", block)
     examples, among = (a.reshape(len(a), -1).astype(jnp.float32) for a in (examples, among))
 
     def row(_, x):
@@ -236,8 +238,3 @@ def _check_number(name: str, real: jax.Array, fake: jax.Array, least: int, purpo
             f"{name}: expected at least {least} examples of each for {purpose}, got {len(real)} real and "
             f"{len(fake)} fake."
         )
-
-
-def _check_int(name: str, argument: str, value: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}: expected {argument} to be a positive int, got {value!r}.")
