@@ -53,6 +53,10 @@ class GAN(RunConfig):
         for name in self.penalties:
             if name not in PENALTIES:
                 raise UsageError(f"penalties=({name}): {did_you_mean(name, PENALTIES)}")
+            if self.penalties.count(name) > 1:
+                raise UsageError(
+                    f"penalties=({','.join(self.penalties)}) has {name} twice: expected it once."
+                )
         if "gradient_penalty" in self.penalties and self.loss != "wasserstein":
             raise UsageError(
                 f"penalties=(gradient_penalty) is for loss=wasserstein: with loss={self.loss}, r1 or r2."
@@ -60,6 +64,10 @@ class GAN(RunConfig):
         if self.loss == "wasserstein" and not self.penalties and not self.spectral_norm:
             raise UsageError(
                 "loss=wasserstein needs a smooth critic: penalties=(gradient_penalty), or spectral_norm=true."
+            )
+        if self.smoothing and self.loss not in SMOOTHED:
+            raise UsageError(
+                f"smoothing={self.smoothing} is for loss=minimax or non_saturating: leave it out."
             )
         if not self.channels:
             raise UsageError("channels=(): expected one stage or more.")

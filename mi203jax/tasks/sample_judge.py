@@ -1,6 +1,7 @@
 """How good generated images are, by the features of a classifier that learnt the real ones."""
 
 import functools
+import sys
 from typing import NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from mi203jax import metrics
 from mi203jax.configs import GAN, ImageClassification
 from mi203jax.configs.images import Images
+from mi203jax.core.errors import UsageError
 from mi203jax.core.loop import train
 from mi203jax.data.feed import Resident
 from mi203jax.pca import fit_pca
@@ -53,12 +55,20 @@ def sample_judge(c: ImageClassification) -> SampleJudge:
         c: by `classifier_config`.
 
     Raises:
-        UsageError: if the set cannot be read or used.
+        UsageError: if the set cannot be read or used, or has too few examples.
     """
     data = image_classification.data(c).shared
     assert isinstance(data.train, Resident)
+    images = data.train.arrays["image"]
+    number, least = min(COMPARED, len(images), len(data.test["image"])), c.hidden[-1] + 1
+    if number < least:
+        raise UsageError(
+            f"train_split={c.train_split} and eval_split={c.eval_split} have {len(images)} and "
+            f"{len(data.test['image'])} examples: expected {least} or more of each, for the covariance of "
+            f"{least - 1} features by which samples are judged."
+        )
+    print("training the classifier that judges samples", file=sys.stderr)
     state = jax.jit(lambda key: train(image_classification.task, c, data, key)[0])(jax.random.key(0))
-    images, number = data.train.arrays["image"], min(COMPARED, len(data.test["image"]))
     real, _ = features(c, state, data.test["image"][:number])
     judge = SampleJudge(state, images.max().astype(jnp.float32), real, {}, {})
     measured = functools.partial(jax.jit(functools.partial(measure_samples, c)), judge)

@@ -173,6 +173,8 @@ class TestBadInput:
             ),
             ({"loss": "wasserstein", "penalties": ()}, "needs a smooth critic"),
             ({"channels": ()}, "one stage or more"),
+            ({"penalties": ("r1", "r1")}, "has r1 twice"),
+            ({"loss": "hinge", "smoothing": 0.1}, "smoothing=0.1 is for loss=minimax or non_saturating"),
         ],
     )
     def test_fields_that_do_not_fit(self, fields, message):
@@ -182,6 +184,12 @@ class TestBadInput:
     def test_a_set_that_does_not_fit(self):
         with pytest.raises(UsageError, match="8×8 pixels, and 4 stages"):
             gan.data(replace(C, channels=(4, 4, 4, 4)))
+
+    def test_too_few_examples_for_a_covariance(self):
+        with pytest.raises(
+            UsageError, match=r"eval_split=test\[:64\] have .* and 64 examples: expected 65 or more"
+        ):
+            gan.data(replace(C, eval_split="test[:64]"))
 
     def test_every_loss_can_be_named(self):
         assert set(adversarial.LOSSES) == {
