@@ -84,7 +84,7 @@ def classes(c: Autoencoder) -> tuple[str, ...]:
 
 def network(c: Autoencoder, data: Data) -> AutoEncoder:
     """The network of the configuration, without its parameters."""
-    height, width, channels = data.test["image"].shape[1:]
+    height, width, channels = data.statistics.probed["image"].shape[1:]
     options = {**layer_options(c), "convs": c.convs}
     variational = c.information_loss == "variational"
     outputs = 2 * c.code if variational else c.code

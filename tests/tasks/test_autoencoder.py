@@ -87,6 +87,13 @@ def test_every_loss_of_information_is_a_step(trained, loss, channels):
     assert ("kl" in measures) == (loss == "variational")
 
 
+def test_a_streamed_set_gives_the_same_run():
+    """To rounding: gathering batches and receiving them are compiled differently."""
+    short = replace(C, total_steps=640, eval_every=640)
+    memory, stream = (last(replace(short, feed=feed))[0] for feed in ("memory", "stream"))
+    assert stream["eval/squared_error"] == pytest.approx(memory["eval/squared_error"], rel=1e-3)
+
+
 class TestPrepare:
     """What the encoder sees, and what it is to restore."""
 
