@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -84,7 +84,7 @@ def classes(c: Autoencoder) -> tuple[str, ...]:
 
 def network(c: Autoencoder, data: Data) -> AutoEncoder:
     """The network of the configuration, without its parameters."""
-    height, width, channels = data.statistics.probed["image"].shape[1:]
+    *_, height, width, channels = (data.test or cast(Any, data.train).arrays)["image"].shape
     options = {**layer_options(c), "convs": c.convs}
     variational = c.information_loss == "variational"
     outputs = 2 * c.code if variational else c.code
