@@ -14,6 +14,13 @@ EXPERIMENT = Experiment(
     {
         "conditional": ("conditional=true",),
         "unregularised": ("loss=minimax,non_saturating,relativistic", "penalties=()"),
+        "wasserstein": (
+            "loss=wasserstein",
+            "penalties=(gradient_penalty)",
+            "penalty=10",
+            "discriminator_steps=2",
+        ),
+        "spectral_norm": ("loss=hinge", "penalties=()", "spectral_norm=true"),
         "loss": ("loss=minimax,non_saturating,hinge,wasserstein,relativistic",),
         "penalties": ("penalties=(),(r1),(r2),(r1,r2)",),
         "penalty": ("penalty=0.03,0.1,0.3,1,3",),

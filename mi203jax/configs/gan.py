@@ -20,13 +20,15 @@ class GAN(RunConfig):
     data: str = static("mnist_5k", "the set: one of this package's, or of TFDS's, by its name")
     data_dir: str = static("", "folder in which TFDS prepared the set; empty: where it usually is")
     train_split: str = static("train", "the examples trained on, as TFDS writes splits: train[:80%]")
-    eval_split: str = static("test", "real examples that samples are compared with")
+    eval_split: str = static("test", "real examples to compare samples with; to tune, take a part of train")
     batch_size: int = static(64, "real examples, and as many samples, in a step of each network", "[1, inf)")
     loss: Loss = static("relativistic", "what makes the two networks opponents")
     penalties: tuple[str, ...] = static(
         ("r1", "r2"), "what keeps the discriminator smooth: r1, r2, gradient_penalty"
     )
-    penalty: float = traced(0.3, "weight of each penalty (of r1 and r2, γ / 2)", "[0, inf)")
+    penalty: float = traced(
+        0.3, "weight of each penalty (of r1, r2: γ / 2; of gradient_penalty 10 is usual)", "[0, inf)"
+    )
     spectral_norm: bool = static(False, "divide the discriminator's weights by their largest singular value")
     smoothing: float = traced(0.0, "part of a real one's label that is taken off (minimax, …)", "[0, 0.5]")
     latent: int = static(64, "random numbers of which a sample is made", "[1, 100000]")

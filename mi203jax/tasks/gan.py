@@ -268,16 +268,17 @@ def generator_step(
     return Opponent(optax.apply_updates(own.params, updates), layers, opt_state), measures
 
 
-def samples(c: GAN, state: State, data: Data, n: int) -> jax.Array:
-    """Images in [0, 1] by the averaged generator, always the same ones of a trial, `[n, ...]`."""
-    z, _ = draw(c, jax.random.fold_in(state.keys.order, 2), n)
-    return generate(c, data, state.average, state.generator.layers, z)[0]
+def samples(c: GAN, state: State, data: Data, n: int) -> tuple[jax.Array, jax.Array]:
+    """Images in [0, 1] by the averaged generator, always the same ones of a trial, and their labels."""
+    z, labels = draw(c, jax.random.fold_in(state.keys.order, 2), n)
+    return generate(c, data, state.average, state.generator.layers, z)[0], labels
 
 
 def evaluate(c: GAN, state: State, data: Data) -> Metrics:
     """Measures of samples, and, by the same judge, those of real images and of a Gaussian's samples."""
     judge: SampleJudge = data.statistics
-    return {**judge_samples(classifier_config(c), judge, samples(c, state, data, len(judge.real)))}
+    images, labels = samples(c, state, data, len(judge.real))
+    return {**judge_samples(classifier_config(c), judge, images, labels if c.conditional else None)}
 
 
 def figures_of(c: GAN, state: State, data: Data) -> dict[str, Figure]:

@@ -94,40 +94,48 @@ def features(
     return supervised.in_chunks(of_chunk, images, supervised.EVAL_BATCH)
 
 
-def judge_samples(c: ImageClassification, judge: SampleJudge, images: jax.Array) -> Measures:
+def judge_samples(
+    c: ImageClassification, judge: SampleJudge, images: jax.Array, labels: jax.Array | None = None
+) -> Measures:
     """Measures of generated images in [0, 1], and distances of what they are to be compared with.
 
     Args:
         c: by `classifier_config`.
         judge: by `sample_judge`.
         images: as many as the judge has real ones, `[n, height, width, channels]`.
+        labels: those that the images were made for, `[n]`, if they were.
 
     Returns:
         What `measure_samples` does; and "floor_frechet_distance", of as many training images, and
         "gaussian_frechet_distance", of samples of a Gaussian, and likewise of the kernel distance.
     """
-    measured = measure_samples(c, judge, jnp.round(judge.brightest * images))
+    measured = measure_samples(c, judge, jnp.round(judge.brightest * images), labels)
     for name in ("frechet_distance", "kernel_distance"):
         measured |= {f"floor_{name}": judge.floor[name], f"gaussian_{name}": judge.gaussian[name]}
     return measured
 
 
-def measure_samples(c: ImageClassification, judge: SampleJudge, images: jax.Array) -> Measures:
+def measure_samples(
+    c: ImageClassification, judge: SampleJudge, images: jax.Array, labels: jax.Array | None = None
+) -> Measures:
     """Measures of generated raw images `[n, height, width, channels]`, in the classifier's features.
 
     Returns:
         "frechet_distance" and "kernel_distance" from real examples; "sample_precision", the share of samples
         among real ones, and "sample_recall", of real ones among samples; "modes", the classes that make up
-        5 % of the samples or more, and "least_mode", the share of the rarest.
+        5 % of the samples or more, and "least_mode", the share of the rarest, both nan where a sample is
+        no number; where there are labels, "label_accuracy", the share of samples that look like theirs.
     """
     found, scores = features(c, judge.classifier, images)
     precision, recall = metrics.sample_precision_recall(judge.real, found)
-    shares = metrics.mode_shares(scores.argmax(-1), scores.shape[-1])
+    shares, known = metrics.mode_shares(scores.argmax(-1), scores.shape[-1]), jnp.isfinite(scores).all()
+    of_labels = {} if labels is None else {"label_accuracy": metrics.accuracy(scores.argmax(-1), labels)}
     return {
+        **of_labels,
         "frechet_distance": metrics.frechet_distance(judge.real, found),
         "kernel_distance": metrics.kernel_distance(judge.real, found),
         "sample_precision": precision,
         "sample_recall": recall,
-        "modes": jnp.asarray(metrics.modes_covered(shares), jnp.float32),
-        "least_mode": shares.min(),
+        "modes": jnp.where(known, metrics.modes_covered(shares).astype(jnp.float32), jnp.nan),
+        "least_mode": jnp.where(known, shares.min(), jnp.nan),
     }

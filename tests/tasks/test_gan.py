@@ -18,7 +18,7 @@ from mi203jax.tasks.sample_judge import SampleJudge
 
 C = GAN(
     data="digits/blocks", channels=(4,), latent=5, batch_size=16, total_steps=640, eval_every=640, frames=4,
-    learning_rate=1e-3,
+    learning_rate=1e-3, normalization="none",
 )  # fmt: skip
 VARIANTS = {
     "relativistic": {},
@@ -154,7 +154,7 @@ class TestConditional:
 
 def test_figures_are_of_what_is_judged(data, monkeypatch):
     state = jax.jit(functools.partial(gan.init, C, data))(jax.random.key(0))
-    monkeypatch.setattr(gan, "judge_samples", lambda config, judge, images: {"mean": images.mean()})
+    monkeypatch.setattr(gan, "judge_samples", lambda config, judge, images, labels: {"mean": images.mean()})
     monkeypatch.setattr(gan, "figures", lambda *arguments: arguments)
     *_, draw, made, measured, names = gan.figures_of(C, state, data)
     z, _ = draw(jax.random.fold_in(state.keys.order, 2), 50)
