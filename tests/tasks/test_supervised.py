@@ -12,7 +12,7 @@ from mi203jax import UsageError, stack, train
 from mi203jax.configs import ImageClassification, Vectors
 from mi203jax.core.loop import Group, trial
 from mi203jax.data import Info, load
-from mi203jax.tasks import image_classification, vectors
+from mi203jax.tasks import image_classification, labelled_images, vectors
 from mi203jax.tasks.supervised import in_chunks, optimizer, snapshot_iterations
 
 DIGITS = ImageClassification(
@@ -225,6 +225,6 @@ def test_data_that_cannot_be_used(task, config, message):
 def test_sets_that_are_no_images_with_a_class(shapes, classes, message, monkeypatch):
     info = load("digits/blocks", "test[:1]")
     info = Info(classes, info.name, "train", "", "", {n: (s, np.dtype("uint8")) for n, s in shapes.items()})
-    monkeypatch.setattr(image_classification, "split_source", lambda *args: (None, info))
+    monkeypatch.setattr(labelled_images, "split_source", lambda *args: (None, info))
     with pytest.raises(UsageError, match=message):
         image_classification.task.data(DIGITS)
