@@ -185,7 +185,7 @@ class TestLosses:
                 LOSSES[name].discriminator(REAL, FAKE, 0.1)
 
     @pytest.mark.parametrize(
-        "side", {side for loss in LOSSES.values() for side in loss[:2]}, ids=lambda f: f.__name__
+        "side", dict.fromkeys(side for loss in LOSSES.values() for side in loss[:2]), ids=lambda f: f.__name__
     )
     def test_wrong_input(self, side):
         name = side.__name__
