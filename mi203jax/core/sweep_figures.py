@@ -154,15 +154,15 @@ def against_field(
     The means of other metrics are lines with other marks; then axes of values go by ratios where they can.
     """
     figure, axes = _axes((7, 4.3))
-    points = []
-    for members in arms(trials):
+    points, of_arm = [], arms(trials)
+    for members in of_arm:
         x, values = getattr(trials[members[0]], field), _of(last, members)
         axes.plot([x] * len(values), values, "o", color="tab:blue", alpha=0.35, ms=5)
         if values:
             points.append((x, float(np.mean(values)), *t_interval(values)))
     points.sort()
     axes.plot([p[0] for p in points], [p[1] for p in points], color="tab:blue", lw=1.8, label=metric)
-    of_arm, shown = arms(trials), [p[1] for p in points]
+    shown = [p[1] for p in points]
     for (name, others), mark in zip(beside.items(), MARKS, strict=False):
         means = sorted(
             zip((getattr(trials[m[0]], field) for m in of_arm), _means(of_arm, others), strict=True)

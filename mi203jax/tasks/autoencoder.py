@@ -188,7 +188,7 @@ problem = Problem(data, network, prepare, loss, measure)
 
 def figures_of(c: Autoencoder, state: State, data: Data) -> dict[str, Figure]:
     """All figures of a trained auto-encoder."""
-    return figures(problem, c, state, data, classes(c))
+    return figures(problem, c, state, data, functools.partial(decode, c, state, data), classes(c))
 
 
 task = supervised_task(problem, figures_of, objective="squared_error")._replace(

@@ -1,7 +1,7 @@
 """Figures of auto-encoders: what is lost of an image, where codes lie, what lies between them."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -20,6 +20,8 @@ from mi203jax.pca import fit_pca
 from mi203jax.tasks.pictures import class_colours, evenly, grid, show
 from mi203jax.tasks.supervised import Problem, State, at_once, in_chunks, predict
 
+Decode = Callable[[jax.Array], jax.Array]
+"""Codes `[n, code]` -> images in [0, 1], `[n, height, width, channels]`."""
 PURPLE, ORANGE = "#5e3c99", "#d55e00"
 IMAGES, PAIRS, STEPS, BETWEEN_PIXELS = 10, 6, 9, 2
 """Images reconstructed; pairs with what is between them, its steps, and pairs whose pixels are mixed too."""
@@ -38,7 +40,7 @@ class Seen(NamedTuple):
 
 
 def figures(
-    problem: Problem, c: Autoencoder, state: State, data: Data, classes: Sequence[str]
+    problem: Problem, c: Autoencoder, state: State, data: Data, decode: Decode, classes: Sequence[str]
 ) -> dict[str, Figure]:
     """All figures of a trained auto-encoder, on the images of the evaluation's split."""
     seen = jax.jit(functools.partial(see, problem, c))(state, data)
@@ -49,9 +51,9 @@ def figures(
     }
     between = pairs(np.asarray(data.test["label"]), PAIRS)
     if len(between):
-        drawn["interpolations"] = interpolations(problem, c, state, data, seen, between)
+        drawn["interpolations"] = interpolations(decode, seen, between)
     if c.information_loss == "variational":
-        drawn["samples"] = samples(problem, c, state, data)
+        drawn["samples"] = samples(decode, c.code)
     return drawn
 
 
@@ -68,14 +70,6 @@ def see(problem: Problem, c: Autoencoder, state: State, data: Data) -> Seen:
     linear = pca.decode(pca.encode(images.reshape(len(images), -1))).reshape(images.shape)
     error, linear_error = (jnp.square(x - images).sum((1, 2, 3)) for x in (coded.image, linear))
     return Seen(images, coded, linear, error, linear_error)
-
-
-def decode(problem: Problem, c: Autoencoder, state: State, data: Data, code: jax.Array) -> jax.Array:
-    """Images in [0, 1] of codes, `[..., code]` -> `[..., height, width, channels]`."""
-    variables = {"params": state.params, **state.layers}
-    flat = code.reshape(-1, code.shape[-1])
-    images: Any = problem.network(c, data).apply(variables, flat, method="decode")
-    return images.reshape(*code.shape[:-1], *images.shape[1:])
 
 
 def put(axes: Any, image: Any) -> None:
@@ -173,13 +167,11 @@ def pairs(labels: np.ndarray, number: int) -> np.ndarray:
     return np.array(found, int).reshape(-1, 2)
 
 
-def interpolations(
-    problem: Problem, c: Autoencoder, state: State, data: Data, seen: Seen, between: np.ndarray
-) -> MatplotlibFigure:
+def interpolations(decode: Decode, seen: Seen, between: np.ndarray) -> MatplotlibFigure:
     """Images of the straight line between two codes; of some pairs, of the line between their pixels too."""
     t = jnp.linspace(0, 1, STEPS)
     code, pixels = (_line(x[between[:, 0]], x[between[:, 1]], t) for x in (seen.coded.code, seen.images))
-    decoded = decode(problem, c, state, data, code)
+    decoded = decode(code.reshape(-1, code.shape[-1])).reshape(pixels.shape)
     rows = []
     for k, pair in enumerate(between):
         rows.append((pair, "codes", decoded[k]))
@@ -240,9 +232,9 @@ def _pca_errors(fitted: jax.Array, x: jax.Array, most: int) -> np.ndarray:
     return rest + squares[::-1].cumsum()[::-1] - squares
 
 
-def samples(problem: Problem, c: Autoencoder, state: State, data: Data) -> MatplotlibFigure:
+def samples(decode: Decode, numbers: int) -> MatplotlibFigure:
     """Images of codes drawn from N(0, 1), as the KL term wants them to be."""
-    images = decode(problem, c, state, data, jax.random.normal(jax.random.key(0), (DRAWN, c.code)))
+    images = decode(jax.random.normal(jax.random.key(0), (DRAWN, numbers)))
     figure, axes = grid(8, DRAWN // 8, 0.8)
     for one, image in zip(axes.flat, images, strict=True):
         put(one, image)

@@ -152,12 +152,12 @@ def init(c: GAN, data: Data, key: jax.Array) -> State:
     z, _ = draw(c, make_key, 1)
     images = jnp.zeros((1, *data.test["image"].shape[1:]))
     opponents = []
-    networks = ((generator(c, data), z, make_key), (discriminator(c), images, judge_key))
-    for of_discriminator, (network, x, k) in enumerate(networks):
+    networks = ((False, generator(c, data), z, make_key), (True, discriminator(c), images, judge_key))
+    for of_discriminator, network, x, k in networks:
         variables = network.init(k, x)
         params = variables["params"]
         layers = {name: kept for name, kept in variables.items() if name != "params"}
-        opponents.append(Opponent(params, layers, optimizer(c, bool(of_discriminator)).init(params)))
+        opponents.append(Opponent(params, layers, optimizer(c, of_discriminator).init(params)))
     keys = Keys(run_key, order_key(key))
     losses = jnp.zeros(2)
     first = shown(c, data, opponents[0].params, opponents[0].layers, keys)

@@ -28,7 +28,7 @@ class SampleJudge(NamedTuple):
     classifier: supervised.State
     brightest: jax.Array  # the largest number in its images
     real: jax.Array  # features of real examples that nothing was trained on, [n, features]
-    floor: Measures  # of as many training examples: no samples can be expected to be better
+    floor: Measures  # of as many training examples: what who copied them would get
     gaussian: Measures  # of samples of a Gaussian on the principal components of training examples
 
 

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mi203jax import metrics
 from mi203jax.configs import Detection, Segmentation
@@ -19,6 +18,7 @@ from mi203jax.data.feed import Data
 from mi203jax.data.standardize import Statistics
 from mi203jax.tasks import detection, detection_figures, pictures, segmentation, segmentation_figures
 from mi203jax.tasks.supervised import Keys, Problem, State, judged
+from tests.tasks.shown import draw
 
 sklearn = pytest.importorskip("sklearn.metrics")
 
@@ -36,10 +36,6 @@ def titles(figure):
 
 def legend(figure):
     return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def draw(figure):
-    FigureCanvasAgg(figure).draw()
 
 
 def rectangles():
