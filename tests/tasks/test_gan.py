@@ -82,7 +82,7 @@ class TestSteps:
         c, before, batch, steps = variant
         if c.spectral_norm:
             pytest.skip("the norms' estimates move in the step")
-        (_, measures), _ = steps(before)
+        (_, measures), (_, of_maker) = steps(before)
         z, labels = gan.draw(c, jax.random.split(KEY)[0], c.batch_size, batch["label"])
         fake, _ = gan.generate(c, data, before.generator.params, {}, z)
         of_real, of_fake = (
@@ -99,6 +99,16 @@ class TestSteps:
         }[c.loss]
         assert float(measures["discriminator_loss"]) == pytest.approx(float(expected.mean()), rel=1e-4)
         assert measures["penalty"] > 0
+        fake, _ = gan.generate(
+            c, data, before.generator.params, {}, gan.draw(c, KEY, c.batch_size, labels)[0]
+        )
+        of_fake, _ = gan.score(c, before.discriminator.params, {}, fake, labels)
+        opposite = {
+            "relativistic": jax.nn.softplus(of_real - of_fake),
+            "wasserstein": -of_fake,
+            "non_saturating": cross_entropy(of_fake, jnp.ones(16)),
+        }[c.loss]
+        assert float(of_maker["generator_loss"]) == pytest.approx(float(opposite.mean()), rel=1e-4)
 
 
 class TestIteration:
