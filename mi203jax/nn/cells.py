@@ -97,7 +97,7 @@ class CellParts(NamedTuple):
     """
 
     gates: tuple[str, ...]
-    state: type
+    state: type[Any]
     forward: Callable[..., tuple[Any, Any, tuple[jax.Array, ...]]]
     backward: Callable[..., tuple[jax.Array, jax.Array, Any]]
 
