@@ -61,7 +61,49 @@ def time_mask(lengths: jax.Array, time: int) -> jax.Array:
     Returns:
         `[..., time]`, bool.
     """
-    return jnp.arange(time) < jnp.asarray(lengths)[..., None]
+    lengths = jnp.asarray(lengths)[..., None]
+    moments = jnp.arange(time).reshape((1,) * (lengths.ndim - 1) + (time,))
+    return moments < lengths.astype(moments.dtype)
+
+
+class Bucket(NamedTuple):
+    """Some signals of a set, and the length of the array that they fit into."""
+
+    signals: np.ndarray  # indices [number], int
+    time: int
+
+
+def bucket(lengths: Any, buckets: int) -> list[Bucket]:
+    """Sorts signals by length into sets of as many signals each, as nearly as it goes; on the host.
+
+    Args:
+        lengths: `[signals]`, integers from 1 on.
+        buckets: how many sets, at most the signals.
+
+    Returns:
+        The sets, the shortest signals first; the time of each is that of its longest signal.
+
+    Raises:
+        ValueError: if lengths are not such, or there are less signals than buckets.
+    """
+    lengths = np.asarray(lengths)
+    check_int("bucket", "buckets", buckets)
+    if lengths.ndim != 1 or len(lengths) < buckets:
+        raise ValueError(f"bucket: expected lengths of {buckets} signals or more, got {lengths.shape}.")
+    check_lengths("bucket", lengths, lengths.shape, lengths.max())
+    parts = np.array_split(np.argsort(lengths, kind="stable"), buckets)
+    return [Bucket(np.sort(part), int(lengths[part].max())) for part in parts]
+
+
+def padded_part(lengths: Any, buckets: Sequence[Bucket]) -> float:
+    """Which part of the buckets' arrays is padding, in [0, 1): the waste of their batches.
+
+    Args:
+        lengths: `[signals]`.
+        buckets: see `bucket`.
+    """
+    room = sum(len(signals) * time for signals, time in buckets)
+    return 1.0 - float(sum(np.asarray(lengths)[signals].sum() for signals, _ in buckets)) / room
 
 
 def pad_sequences(signals: Sequence[Any], time: int | None = None) -> Sequences:
@@ -112,6 +154,6 @@ def _as_signal(i: int, signal: Any) -> np.ndarray:
         raise ValueError(f"pad_sequences: signal {i} has shape {a.shape}: expected a length of 1 or more.")
     if a.dtype.kind == "f" and not np.isfinite(a).all():
         t = int(np.argwhere(~np.isfinite(a).reshape(len(a), -1).all(1))[0, 0])
-        what = "NaN" if np.isnan(a).any() else "infinity"
+        what = "NaN" if np.isnan(a[t]).any() else "infinity"
         raise ValueError(f"pad_sequences: signal {i} holds {what}, first seen at its step {t}.")
     return a

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from mi203jax.configs.images import Images
-from mi203jax.configs.supervised import Schedule
+from mi203jax.configs.optimized import Schedule
 from mi203jax.core.config import config, static, traced
 from mi203jax.core.errors import UsageError
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from mi203jax.configs.supervised import Initializer
+from mi203jax.configs.feedforward import Initializer
 from mi203jax.core.config import RunConfig, config, static, traced
 from mi203jax.core.errors import UsageError, did_you_mean
 

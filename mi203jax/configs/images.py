@@ -2,13 +2,13 @@
 
 from typing import ClassVar
 
-from mi203jax.configs.supervised import Supervised
+from mi203jax.configs.feedforward import Feedforward
 from mi203jax.core.config import config, static, traced
 from mi203jax.core.errors import UsageError, did_you_mean
 
 
 @config
-class Images(Supervised):
+class Images(Feedforward):
     """A convolutional network on augmented images."""
 
     AUGMENTATIONS: ClassVar[tuple[str, ...]] = ("shift", "flip", "affine", "noise")

@@ -6,7 +6,7 @@ made in the step, see `mi203jax.data.scenes`.)
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import grain
 import jax
@@ -16,6 +16,7 @@ import numpy as np
 from mi203jax.core.task import Streaming
 from mi203jax.data.order import batch_indices
 
+T = TypeVar("T")
 Arrays = dict[str, Any]  # name -> [examples, ...]
 
 
@@ -51,11 +52,28 @@ class Window(NamedTuple):
         return {name: values[t % len(values)] for name, values in self.arrays.items()}
 
 
+@runtime_checkable
 class Feed(Protocol):
     """What gives a step its batch."""
 
     def batch(self, key: jax.Array, t: jax.Array, batch_size: int) -> Arrays:
         """Batch t in the order of `key`: name -> `[batch_size, ...]`."""
+
+
+class Varied(Protocol):
+    """What gives a step a batch whose shape depends on the step."""
+
+    def with_batch(self, f: Callable[[Arrays], T], key: jax.Array, t: jax.Array, batch_size: int) -> T:
+        """Applies f to batch t in the order of `key`; its results are of one shape, whatever the batch's."""
+
+
+def with_batch(
+    feed: "Feed | Varied", f: Callable[[Arrays], T], key: jax.Array, t: jax.Array, batch_size: int
+) -> T:
+    """Applies f to batch t in the order of `key`, whatever gives it."""
+    if isinstance(feed, Feed):
+        return f(feed.batch(key, t, batch_size))
+    return feed.with_batch(f, key, t, batch_size)
 
 
 class Source(Protocol):
@@ -71,7 +89,7 @@ class Source(Protocol):
 class Data(NamedTuple):
     """What a supervised task learns from and is judged on."""
 
-    train: Feed | None  # None where the host brings the batches
+    train: Feed | Varied | None  # None where the host brings the batches
     test: Arrays  # name -> [examples, ...]
     statistics: Any  # of the training examples
 

@@ -4,6 +4,7 @@ from mi203jax.models.autoencoder import AutoEncoder, Coded, Decoder, Encoder
 from mi203jax.models.classifier import Classifier
 from mi203jax.models.dense_prediction import CenterMaps, CenterNet, FullyConvolutional, UNet
 from mi203jax.models.q_network import QNetwork
+from mi203jax.models.recurrent import Recurrent, SequenceClassifier
 
 __all__ = [
     "AutoEncoder",
@@ -15,5 +16,7 @@ __all__ = [
     "Encoder",
     "FullyConvolutional",
     "QNetwork",
+    "Recurrent",
+    "SequenceClassifier",
     "UNet",
 ]

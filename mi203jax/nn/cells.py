@@ -168,8 +168,19 @@ def parts_of(function: str, cell: CellFunction) -> CellParts:
 
 def _step(cell: CellFunction, params: Params, state: Any, x: jax.Array) -> Any:
     check_widths(cell, params, state, x)
-    product = state.h @ params["w_hidden"] + hidden_bias(params)
-    return PARTS[cell].forward(state, x @ params["w_input"] + params["bias"], product)[0]
+    a, q = products(params, state, x)
+    return PARTS[cell].forward(state, a, q)[0]
+
+
+def products(params: Params, state: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """What a cell's `CellParts.forward` is given besides the state."""
+    a, q = x @ params["w_input"], state.h @ params["w_hidden"]
+    return a + wide(params["bias"], a), q + wide(hidden_bias(params), q)
+
+
+def wide(v: jax.Array, like: jax.Array) -> jax.Array:
+    """A vector with as many axes as `like`: strict settings refuse to add arrays of unequal ranks."""
+    return v.reshape((1,) * (like.ndim - 1) + v.shape)
 
 
 def hidden_bias(params: Params) -> jax.Array:
@@ -189,8 +200,9 @@ def check_widths(cell: CellFunction, params: Params, state: Any, x: jax.Array) -
         raise ValueError(f"{name}: expected inputs of {inputs} channels, as w_input has, got {x.shape[-1]}.")
     if not isinstance(state, PARTS[cell].state):
         raise ValueError(f"{name}: expected a {PARTS[cell].state.__name__}, got {type(state).__name__}.")
-    if state.h.shape[-1] != hidden:
-        raise ValueError(f"{name}: expected a state of {hidden} units, as w_hidden has, got {state.h.shape}.")
+    for v in state:
+        if v.shape[-1:] != (hidden,):
+            raise ValueError(f"{name}: expected a state of {hidden} units, as w_hidden has, got {v.shape}.")
     if params["bias"].shape != (len(PARTS[cell].gates) * hidden,):
         raise ValueError(
             f"{name}: expected {len(PARTS[cell].gates)} gates of {hidden} units, got a bias of shape "
@@ -261,7 +273,7 @@ def init_cell(
         "bias": jnp.concatenate(bias),
     }
     if cell is gru_cell:
-        params["bias_hidden"] = jnp.zeros(hidden)
+        params["bias_hidden"] = jnp.zeros(hidden, jnp.float32)
     return params
 
 
@@ -278,7 +290,7 @@ def zero_state(cell: CellFunction, shape: Sequence[int], hidden: int, dtype: Any
         ValueError: if the cell is another.
     """
     kind = parts_of("zero_state", cell).state
-    return kind(*(jnp.zeros((*shape, hidden), dtype) for _ in kind._fields))  # type: ignore[attr-defined]
+    return kind(*(jnp.zeros((*shape, hidden), dtype) for _ in kind._fields))
 
 
 def from_torch(cell: CellFunction, weight_ih: Any, weight_hh: Any, bias_ih: Any, bias_hh: Any) -> Params:
@@ -301,10 +313,11 @@ def from_torch(cell: CellFunction, weight_ih: Any, weight_hh: Any, bias_ih: Any,
     gates = len(parts_of("from_torch", cell).gates)
     w_input, w_hidden, b_input, b_hidden = map(jnp.asarray, (weight_ih, weight_hh, bias_ih, bias_hh))
     width, hidden = w_hidden.shape
-    if width != gates * hidden or w_input.shape[0] != width or b_input.shape != (width,) != b_hidden.shape:
+    shapes = w_input.shape, w_hidden.shape, b_input.shape, b_hidden.shape
+    if width != gates * hidden or shapes[0][0] != width or any(s != (width,) for s in shapes[2:]):
         raise ValueError(
-            f"from_torch: expected weights of {gates} gates, [{gates} · hidden, …], got {w_input.shape} and "
-            f"{w_hidden.shape}."
+            f"from_torch: expected weights and biases of {gates} gates, [{gates} · hidden, …], got "
+            f"{', '.join(map(str, shapes))}."
         )
     params = {"w_input": w_input.T, "w_hidden": w_hidden.T, "bias": b_input + b_hidden}
     if cell is gru_cell:

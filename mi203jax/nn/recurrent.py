@@ -9,7 +9,17 @@ import jax.numpy as jnp
 from jax import lax
 
 from mi203jax.arguments import check_int
-from mi203jax.nn.cells import PARTS, CellFunction, Params, check_widths, hidden_bias, parts_of, zero_state
+from mi203jax.nn.cells import (
+    PARTS,
+    CellFunction,
+    Params,
+    check_widths,
+    hidden_bias,
+    parts_of,
+    products,
+    wide,
+    zero_state,
+)
 from mi203jax.sequences import check_lengths, time_mask
 
 SEGMENT = 10
@@ -34,7 +44,7 @@ def unroll(
 
     The course's cells get the products of the inputs for several steps at once, before these, and have
     a backward pass of their own, which takes the gradient of U in products as large. So they have no
-    forward-mode derivative; for that (`jax.jvp`, `jax.hessian`) pass `lambda p, s, x: lstm_cell(p, s, x)`.
+    forward-mode derivative; for that (`jax.jvp`, `jax.jacfwd`) pass `lambda p, s, x: lstm_cell(p, s, x)`.
 
     Args:
         cell: `rnn_cell`, `lstm_cell`, `gru_cell`, or any function (params, state, x `[..., inputs]`) -> the
@@ -55,23 +65,20 @@ def unroll(
         ValueError: if the shapes do not fit, or lengths are not whole numbers from 1 to time.
     """
     batch, time = _check_signals("unroll", xs, lengths)
-    if state is None:
-        state = zero_state(cell, batch, params["w_hidden"].shape[0], jnp.result_type(xs, params["w_hidden"]))
+    state = _first_state("unroll", cell, params, xs, state)
     xs = jnp.moveaxis(xs, -2, 0)
-    if cell in PARTS:
-        check_widths(cell, params, state, xs)
     segment = _segment_length(time, checkpoint)
     rest = -time % segment
     mask = None
     if lengths is not None or rest:
         full = jnp.full(batch, time) if lengths is None else lengths
-        mask = jnp.moveaxis(time_mask(full, time + rest), -1, 0)[..., None]
-        xs = jnp.pad(xs, [(0, rest)] + [(0, 0)] * (xs.ndim - 1))
+        mask = jnp.moveaxis(time_mask(full, time), -1, 0)[..., None]
         xs = jnp.where(mask, xs, jnp.zeros_like(xs))  # NaN times 0 would be NaN in the gradient
+        xs, mask = (jnp.pad(v, [(0, rest)] + [(0, 0)] * (v.ndim - 1)) for v in (xs, mask))
     read: Callable = functools.partial(_read_fast if cell in PARTS else _read, cell, reverse, params)
     if checkpoint is not None:
         read = jax.checkpoint(read)
-    parts = jax.tree.map(lambda v: v.reshape(-1, segment, *v.shape[1:]), (xs, mask))
+    parts = jax.tree.map(lambda v: v.reshape(len(v) // segment, segment, *v.shape[1:]), (xs, mask))
     state, outputs = lax.scan(read, state, parts, reverse=reverse)
     outputs = outputs.reshape(time + rest, *outputs.shape[2:])[:time]
     return jnp.moveaxis(outputs, 0, -2), state
@@ -86,6 +93,23 @@ def _check_signals(function: str, xs: jax.Array, lengths: Any) -> tuple[tuple[in
     if lengths is not None:
         check_lengths(function, lengths, tuple(batch), time)
     return tuple(batch), time
+
+
+def _first_state(function: str, cell: CellFunction, params: Any, xs: jax.Array, state: Any) -> Any:
+    """The given one, or zeros; checked against the signals."""
+    batch = xs.shape[:-2]
+    if state is None:
+        parts_of(f"{function} without a state", cell)
+        w = params["w_hidden"]
+        state = zero_state(cell, batch, w.shape[0], jnp.result_type(xs, w))
+    if cell in PARTS:
+        check_widths(cell, params, state, xs)
+    for v in jax.tree.leaves(state):
+        if v.shape[:-1] != batch:
+            raise ValueError(
+                f"{function}: expected a state of shape {(*batch, '…')}, as the signals are, got {v.shape}."
+            )
+    return state
 
 
 def _segment_length(time: int, checkpoint: int | None) -> int:
@@ -116,28 +140,31 @@ def _read_fast(
 ) -> tuple[Any, jax.Array]:
     """A segment, by one of the course's cells, as `_read`."""
     xs, mask = part
-    products = xs @ params["w_input"] + params["bias"]
-    return _recur(cell, reverse, state, products, params["w_hidden"], hidden_bias(params), mask)
+    a = xs @ params["w_input"]
+    a = a + wide(params["bias"], a)
+    w, bias = (v.astype(state.h.dtype) for v in (params["w_hidden"], hidden_bias(params)))
+    return _recur(cell, reverse, state, a, w, bias, mask)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _recur(cell, reverse, state, products, w, bias, mask):
-    return _recur_forward(cell, reverse, state, products, w, bias, mask)[0]
+def _recur(cell, reverse, state, xs_w, w, bias, mask):
+    return _recur_forward(cell, reverse, state, xs_w, w, bias, mask)[0]
 
 
-def _recur_forward(cell, reverse, state, products, w, bias, mask):
+def _recur_forward(cell, reverse, state, xs_w, w, bias, mask):
     forward = PARTS[cell].forward
 
     def step(state, now):
         a, mask = now
-        new, slopes, _ = forward(state, a, state.h @ w + bias)
+        q = state.h @ w
+        new, slopes, _ = forward(state, a, q + wide(bias, q))
         output = new.h
         if mask is not None:
             new = jax.tree.map(lambda new, old: jnp.where(mask, new, old), new, state)
             output = jnp.where(mask, new.h, jnp.zeros_like(new.h))
         return new, (output, slopes, state.h)
 
-    state, (outputs, slopes, before) = lax.scan(step, state, (products, mask), reverse=reverse)
+    state, (outputs, slopes, before) = lax.scan(step, state, (xs_w, mask), reverse=reverse)
     return (state, outputs), (slopes, before, w, mask)
 
 
@@ -254,14 +281,11 @@ def unroll_gates(
         ValueError: if the cell is another, or the shapes do not fit.
     """
     parts = parts_of("unroll_gates", cell)
-    batch, _ = _check_signals("unroll_gates", xs, None)
-    if state is None:
-        state = zero_state(cell, batch, params["w_hidden"].shape[0])
-    check_widths(cell, params, state, xs)
+    _check_signals("unroll_gates", xs, None)
+    state = _first_state("unroll_gates", cell, params, xs, state)
 
     def step(state, x):
-        product = state.h @ params["w_hidden"] + hidden_bias(params)
-        state, _, gates = parts.forward(state, x @ params["w_input"] + params["bias"], product)
+        state, _, gates = parts.forward(state, *products(params, state, x))
         return state, (state, dict(zip(parts.gates, gates, strict=True)))
 
     _, seen = lax.scan(step, state, jnp.moveaxis(xs, -2, 0))

@@ -11,7 +11,7 @@ from mi203jax import adversarial, optim
 from mi203jax.configs import GAN
 from mi203jax.core.parallel import split_batch
 from mi203jax.core.task import Figure, Metrics, Task
-from mi203jax.data.feed import Arrays, Data, order_key
+from mi203jax.data.feed import Arrays, Data, Feed, order_key
 from mi203jax.data.splits import split_source, supervised_data
 from mi203jax.models import Decoder, Encoder
 from mi203jax.nn.initializers import INITIALIZERS
@@ -175,7 +175,7 @@ def shown(c: GAN, data: Data, params: PyTree, layers: PyTree, keys: Keys) -> jax
 def step(c: GAN, state: State, data: Data, t: jax.Array) -> tuple[State, Metrics]:
     """Steps of the discriminator, each on a batch of its own, then one of the generator."""
     run_key = jax.random.fold_in(state.keys.run, t)
-    assert data.train is not None
+    assert isinstance(data.train, Feed)
     judge = state.discriminator
     measures: dict[str, jax.Array] = {}
     for j in range(c.discriminator_steps):

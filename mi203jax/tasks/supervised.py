@@ -15,10 +15,10 @@ import numpy as np
 import optax
 
 from mi203jax import optim, schedules
-from mi203jax.configs import Supervised
+from mi203jax.configs import Feedforward, Optimized, Supervised
 from mi203jax.core.parallel import split_batch
 from mi203jax.core.task import Figure, Mean, Metrics, PyTree, Task, no_figures
-from mi203jax.data.feed import Arrays, Data, Streamed, order_key
+from mi203jax.data.feed import Arrays, Data, Streamed, order_key, with_batch
 from mi203jax.data.splits import supervised_data
 from mi203jax.nn.initializers import INITIALIZERS
 
@@ -79,6 +79,7 @@ def supervised_task(
     figures: Callable[..., dict[str, Figure]] = no_figures,
     on_cpu: Literal["vmap", "map"] = "map",
     objective: str = "accuracy",
+    best: Literal["max", "min"] = "max",
 ) -> Task:
     """The task of a problem; trials are compared by a measure of the evaluation."""
     return Task(
@@ -88,7 +89,7 @@ def supervised_task(
         figures,
         problem.data,
         objective=f"eval/{objective}",
-        best="max",
+        best=best,
         on_cpu=on_cpu,
     )
 
@@ -111,7 +112,7 @@ def examples(c: Supervised, inputs: str) -> Data | Streamed:
     )
 
 
-def layer_options(c: Supervised) -> dict[str, Any]:
+def layer_options(c: Feedforward) -> dict[str, Any]:
     """What the configuration says of each layer, as `Classifier` takes it."""
     return {
         "normalization": c.normalization,
@@ -122,7 +123,7 @@ def layer_options(c: Supervised) -> dict[str, Any]:
     }
 
 
-def init(problem: Problem, c: Supervised, data: Data, key: jax.Array) -> State:
+def init(problem: Problem, c: Optimized, data: Data, key: jax.Array) -> State:
     """The network before any training, and its optimiser."""
     net_key, run_key = jax.random.split(key)
     one = {name: values[:1] for name, values in data.test.items()}
@@ -137,12 +138,12 @@ def init(problem: Problem, c: Supervised, data: Data, key: jax.Array) -> State:
     return State(params, layers, opt_state, data.statistics, snapshots, Keys(run_key, order_key(key)))
 
 
-def progress(c: Supervised, t) -> jax.Array:
+def progress(c: Optimized, t) -> jax.Array:
     """The part of the run that is done before iteration t, in [0, 1)."""
     return jnp.asarray(t, jnp.float32) / c.num_iterations
 
 
-def optimizer(c: Supervised, t) -> optax.GradientTransformation:
+def optimizer(c: Optimized, t) -> optax.GradientTransformation:
     """The configuration's optimiser in iteration t."""
 
     def limit(value):  # 0: never
@@ -159,11 +160,29 @@ def optimizer(c: Supervised, t) -> optax.GradientTransformation:
     )
 
 
-def step(problem: Problem, c: Supervised, state: State, data: Data, t: jax.Array) -> tuple[State, Metrics]:
+def step(problem: Problem, c: Optimized, state: State, data: Data, t: jax.Array) -> tuple[State, Metrics]:
     """One step of the optimiser on one batch."""
-    prepare_key, dropout_key = jax.random.split(jax.random.fold_in(state.keys.run, t))
     assert data.train is not None
-    raw = split_batch(data.train.batch(state.keys.order, t, c.batch_size))
+    key = jax.random.fold_in(state.keys.run, t)
+    gradient, layers, metrics = with_batch(
+        data.train,
+        lambda raw: slope(problem, c, state, data, split_batch(raw), key),
+        state.keys.order,
+        t,
+        c.batch_size,
+    )
+    updates, opt_state = optimizer(c, t).update(gradient, state.optimizer, state.params)
+    params = cast(PyTree, optax.apply_updates(state.params, updates))
+    snapshots = with_snapshot(state.snapshots, lambda: (params, layers), t, c.num_iterations)
+    state = state._replace(params=params, layers=layers, optimizer=opt_state, snapshots=snapshots)
+    return state, {**metrics, "gradient_norm": optax.tree.norm(gradient)}
+
+
+def slope(
+    problem: Problem, c: Optimized, state: State, data: Data, raw: Arrays, key: jax.Array
+) -> tuple[PyTree, PyTree, dict[str, jax.Array]]:
+    """The loss's gradient on a batch, what the layers keep after it, and the means of loss and measures."""
+    prepare_key, dropout_key = jax.random.split(key)
     batch = problem.prepare(c, raw, state.statistics, prepare_key)
     network = problem.network(c, data)
 
@@ -185,12 +204,8 @@ def step(problem: Problem, c: Supervised, state: State, data: Data, t: jax.Array
         return problem.loss(c, scores, batch).mean(), (scores, layers)
 
     (value, (scores, layers)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
-    updates, opt_state = optimizer(c, t).update(gradient, state.optimizer, state.params)
-    params = cast(PyTree, optax.apply_updates(state.params, updates))
     measures = {name: m.mean(dtype=jnp.float32) for name, m in problem.measure(c, scores, batch).items()}
-    snapshots = with_snapshot(state.snapshots, lambda: (params, layers), t, c.num_iterations)
-    state = state._replace(params=params, layers=layers, optimizer=opt_state, snapshots=snapshots)
-    return state, {"loss": value, "gradient_norm": optax.tree.norm(gradient), **measures}
+    return gradient, layers, {"loss": value, **measures}
 
 
 def snapshot_iterations(frames: int, iterations: int) -> np.ndarray:
@@ -215,19 +230,19 @@ def _put(kept: jax.Array, new: jax.Array, where: jax.Array) -> jax.Array:
     return jnp.where(jax.lax.expand_dims(where, range(1, kept.ndim)), new[None], kept)
 
 
-def predict(problem: Problem, c: Supervised, state: State, data: Data, x: jax.Array) -> Any:
+def predict(problem: Problem, c: Optimized, state: State, data: Data, x: jax.Array) -> Any:
     """The trained network's scores for inputs that are ready for it: `[n, ...]` -> `[n, ...]`."""
     network = problem.network(c, data)
     variables = {"params": state.params, **state.layers}
     return problem.predictor(c, lambda x: network.apply(variables, x), False)(x)
 
 
-def evaluate(problem: Problem, c: Supervised, state: State, data: Data) -> Metrics:
+def evaluate(problem: Problem, c: Optimized, state: State, data: Data) -> Metrics:
     """What the problem says of all examples of the evaluation's split."""
     return problem.summarize(c, judged(problem, c, state, data), data.test)
 
 
-def judged(problem: Problem, c: Supervised, state: State, data: Data) -> Arrays:
+def judged(problem: Problem, c: Optimized, state: State, data: Data) -> Arrays:
     """Costs, measures and what else is judged of each of these examples: name -> `[examples, ...]`."""
 
     def judge(chunk: Arrays) -> Arrays:
@@ -250,11 +265,11 @@ def mean_of_known(values: jax.Array) -> Mean:
     return Mean(values.sum(where=known, dtype=jnp.float32), known.sum(dtype=jnp.float32))
 
 
-def at_once(problem: Problem, c: Supervised, data: Data) -> int:
+def at_once(problem: Problem, c: Optimized, data: Data) -> int:
     """How many examples are judged at once: by the size of what the network gets of each."""
     one = {name: values[:1] for name, values in data.test.items()}
     x = jax.eval_shape(lambda one: problem.prepare(c, one, data.statistics, None)["x"], one)
-    return max(1, min(EVAL_BATCH, EVAL_NUMBERS // x.size))
+    return max(1, min(EVAL_BATCH, EVAL_NUMBERS // sum(leaf.size for leaf in jax.tree.leaves(x))))
 
 
 def in_chunks(f: Callable[[PyTree], PyTree], examples: PyTree, size: int) -> PyTree:
