@@ -17,7 +17,7 @@ class Sequences(NamedTuple):
     """Signals of several lengths."""
 
     values: Any  # [..., time, features], of any value from each signal's end on
-    lengths: Any  # [...], int32, from 1 to time
+    lengths: Any  # [...], int32, from 1 to time; None: all as long as the array
 
 
 def check_lengths(function: str, lengths: Any, shape: tuple[int, ...], time: int) -> None:

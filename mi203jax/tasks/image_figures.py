@@ -11,10 +11,10 @@ from matplotlib.figure import Figure as MatplotlibFigure
 from mi203jax import augment, metrics
 from mi203jax.configs import ImageClassification
 from mi203jax.core.task import Figure
-from mi203jax.data.feed import Arrays, Data
+from mi203jax.data.feed import Data
 from mi203jax.nn import receptive_field_of
-from mi203jax.tasks.pictures import grid, show
-from mi203jax.tasks.supervised import Function, Problem, State, at_once, in_chunks, predict
+from mi203jax.tasks.pictures import confusion, grid, show
+from mi203jax.tasks.supervised import Function, Problem, State, scorer
 
 PURPLE, ORANGE = "#5e3c99", "#d55e00"
 MISTAKES, MAPS, INPUTS, SHIFTED = 20, 8, 10, 1_000
@@ -24,18 +24,7 @@ def figures(
     problem: Problem, c: ImageClassification, state: State, data: Data, classes: Sequence[str]
 ) -> dict[str, Figure]:
     """All figures of a trained network, on the examples of the evaluation's split."""
-
-    @jax.jit
-    def judged(examples: Arrays) -> tuple[jax.Array, jax.Array]:
-        """Scores and costs."""
-
-        def judge(chunk):
-            batch = problem.prepare(c, chunk, state.statistics, None)
-            scores = predict(problem, c, state, data, batch["x"])
-            return scores, problem.loss(c, scores, batch)
-
-        return in_chunks(judge, examples, at_once(problem, c, data))
-
+    judged = scorer(problem, c, state, data)
     scores, costs = judged(data.test)
     drawn: dict[str, Figure] = {
         "confusion": confusion(scores, data.test["label"], classes),
@@ -51,24 +40,6 @@ def figures(
         drawn["feature_maps"] = feature_maps(stages, data)
         drawn["receptive_field"] = receptive_fields(stages, data)
     return drawn
-
-
-def confusion(scores: jax.Array, labels: jax.Array, classes: Sequence[str]) -> MatplotlibFigure:
-    """Which class is taken for which."""
-    table = np.asarray(metrics.confusion_matrix(scores.argmax(-1), labels, len(classes)))
-    figure = MatplotlibFigure(figsize=(6.4, 6), layout="constrained")
-    axes = figure.subplots()
-    shares = table / np.maximum(1, table.sum(1, keepdims=True))
-    axes.imshow(np.sqrt(shares), cmap="Purples", vmin=0, vmax=1)  # the root, to see the few mistakes
-    for (i, j), count in np.ndenumerate(table) if len(classes) <= 20 else ():
-        if count:
-            axes.text(j, i, count, ha="center", va="center", color="white" if shares[i, j] > 0.3 else "black")
-    ticks = range(len(classes))
-    axes.set_xticks(ticks, classes, rotation=45 if max(map(len, classes)) > 3 else 0, ha="center")
-    axes.set_yticks(ticks, classes)
-    right = np.trace(table) / table.sum()
-    axes.set(xlabel="predicted", ylabel="true", title=f"{right:.2%} of {table.sum():,} right")
-    return figure
 
 
 def calibration(scores: jax.Array, labels: jax.Array) -> MatplotlibFigure:

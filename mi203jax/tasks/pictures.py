@@ -1,14 +1,17 @@
-"""What figures of images share: grids of them, boxes in them, colours of classes, which to show."""
+"""What figures share: grids of images, boxes in them, colours of classes, which to show, confusions."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import matplotlib
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+
+from mi203jax import metrics
 
 BACKGROUND = "#1f1f1f"
 # Okabe and Ito's, and three of Tol's: colour-blind readers tell them apart, and from white and BACKGROUND.
@@ -97,3 +100,21 @@ def crop(axes: Any, image: np.ndarray, box: np.ndarray, colour: Any) -> None:
     show(axes, np.asarray(image)[y : y + height, x : x + width], extent=extent)
     draw_box(axes, box, colour, lw=1.2)
     axes.set(xlim=extent[:2], ylim=extent[2:])
+
+
+def confusion(scores: jax.Array, labels: jax.Array, classes: Sequence[str]) -> MatplotlibFigure:
+    """Which class is taken for which."""
+    table = np.asarray(metrics.confusion_matrix(scores.argmax(-1), labels, len(classes)))
+    figure = MatplotlibFigure(figsize=(6.4, 6), layout="constrained")
+    axes = figure.subplots()
+    shares = table / np.maximum(1, table.sum(1, keepdims=True))
+    axes.imshow(np.sqrt(shares), cmap="Purples", vmin=0, vmax=1)  # the root, to see the few mistakes
+    for (i, j), count in np.ndenumerate(table) if len(classes) <= 20 else ():
+        if count:
+            axes.text(j, i, count, ha="center", va="center", color="white" if shares[i, j] > 0.3 else "black")
+    ticks = range(len(classes))
+    axes.set_xticks(ticks, classes, rotation=45 if max(map(len, classes)) > 3 else 0, ha="center")
+    axes.set_yticks(ticks, classes)
+    right = np.trace(table) / table.sum()
+    axes.set(xlabel="predicted", ylabel="true", title=f"{right:.2%} of {table.sum():,} right")
+    return figure

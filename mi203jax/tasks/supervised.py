@@ -230,7 +230,7 @@ def _put(kept: jax.Array, new: jax.Array, where: jax.Array) -> jax.Array:
     return jnp.where(jax.lax.expand_dims(where, range(1, kept.ndim)), new[None], kept)
 
 
-def predict(problem: Problem, c: Optimized, state: State, data: Data, x: jax.Array) -> Any:
+def predict(problem: Problem, c: Optimized, state: State, data: Data, x: Any) -> Any:
     """The trained network's scores for inputs that are ready for it: `[n, ...]` -> `[n, ...]`."""
     network = problem.network(c, data)
     variables = {"params": state.params, **state.layers}
@@ -252,6 +252,19 @@ def judged(problem: Problem, c: Optimized, state: State, data: Data) -> Arrays:
         return measures | problem.judge(c, scores, batch)
 
     return in_chunks(judge, data.test, at_once(problem, c, data))
+
+
+def scorer(
+    problem: Problem, c: Optimized, state: State, data: Data
+) -> Callable[[Arrays], tuple[Any, jax.Array]]:
+    """A compiled function from raw examples to their scores and costs, for figures."""
+
+    def judge(chunk: Arrays) -> tuple[Any, jax.Array]:
+        batch = problem.prepare(c, chunk, state.statistics, None)
+        scores = predict(problem, c, state, data, batch["x"])
+        return scores, problem.loss(c, scores, batch)
+
+    return jax.jit(lambda examples: in_chunks(judge, examples, at_once(problem, c, data)))
 
 
 def means(values: Arrays) -> Metrics:

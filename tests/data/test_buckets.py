@@ -1,0 +1,123 @@
+"""Buckets: which batches they give, and how little of these is padding."""
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mi203jax.data import load
+from mi203jax.data.buckets import in_buckets
+from mi203jax.data.feed import Resident, with_batch
+from mi203jax.sequences import Bucket, bucket, padded_part
+
+LENGTHS = np.array([5, 1, 9, 3, 9, 2, 7, 4, 6, 8, 3])
+ARRAYS = {
+    "sequence": jnp.asarray(np.arange(11)[:, None, None] + np.zeros((11, 9, 2)), jnp.float32),
+    "sequence_length": jnp.asarray(LENGTHS, jnp.int32),
+    "index": jnp.arange(11),
+}
+
+
+class TestBucket:
+    def test_sorts_into_sets_of_as_many(self):
+        buckets = bucket(LENGTHS, 3)
+        assert [len(b.signals) for b in buckets] == [4, 4, 3]
+        assert np.sort(np.concatenate([b.signals for b in buckets])).tolist() == list(range(11))
+        for b in buckets:
+            assert b.time == LENGTHS[b.signals].max()
+        for shorter, longer in itertools.pairwise(buckets):
+            assert LENGTHS[shorter.signals].max() <= LENGTHS[longer.signals].min()
+
+    def test_one_bucket_is_the_whole_set(self):
+        ((signals, time),) = bucket(LENGTHS, 1)
+        assert signals.tolist() == list(range(11))
+        assert time == 9
+
+    @pytest.mark.parametrize(
+        ("lengths", "buckets", "message"),
+        [
+            ([1, 2], 3, "expected lengths of 3 signals or more, got"),
+            ([[1, 2]], 1, "expected lengths of 1 signals or more, got"),
+            ([1, 0, 2], 2, "expected lengths from 1 to 2, got 0 at 1"),
+            ([1, -3, 2], 2, "expected lengths from 1 to 2, got -3 at 1"),
+            ([1.5, 2.0], 2, "expected lengths that are integers, got float"),
+            ([1, 2], 0, "buckets"),
+        ],
+    )
+    def test_refuses(self, lengths, buckets, message):
+        with pytest.raises(ValueError, match=message):
+            bucket(lengths, buckets)
+
+
+class TestPaddedPart:
+    def test_by_hand(self):
+        assert padded_part([2, 3, 4], [Bucket(np.array([0, 1, 2]), 4)]) == pytest.approx(1 - 9 / 12)
+        assert padded_part(
+            [2, 3, 4], [Bucket(np.array([0, 1]), 3), Bucket(np.array([2]), 4)]
+        ) == pytest.approx(1 / 10)
+
+    def test_of_real_signals_falls_with_the_number_of_buckets(self):
+        lengths = load("japanese_vowels", "train").arrays["sequence_length"]
+        parts = [padded_part(lengths, bucket(lengths, n)) for n in (1, 2, 4, 8)]
+        assert parts[0] == pytest.approx(1 - lengths.mean() / 26)
+        assert all(b < a for a, b in itertools.pairwise(parts))
+
+
+class TestBuckets:
+    feed = in_buckets(ARRAYS, "sequence", bucket(LENGTHS, 3))
+
+    def read(self, t, size=2, key=0):
+        """Which examples a step gets, and how long its array is."""
+
+        def of(batch):
+            same = (
+                batch["sequence"] == batch["index"][:, None, None]
+            ).all()  # what belongs to one stays together
+            return batch["index"], jnp.int32(batch["sequence"].shape[1]), same
+
+        return jax.jit(lambda key, t: with_batch(self.feed, of, key, t, size))(
+            jax.random.key(key), jnp.int32(t)
+        )
+
+    def test_arrays_are_no_longer_than_their_longest_signal(self):
+        assert [a["sequence"].shape for a in self.feed.arrays] == [(4, 3, 2), (4, 7, 2), (3, 9, 2)]
+
+    def test_each_bucket_comes_once_a_round_in_an_order_that_changes(self):
+        times = np.array([int(self.read(t)[1]) for t in range(60)]).reshape(20, 3)
+        assert (np.sort(times, 1) == [3, 7, 9]).all()
+        assert len({tuple(row) for row in times.tolist()}) == 6
+
+    def test_batches_are_of_one_bucket_and_each_example_comes_once_an_epoch(self):
+        seen = []
+        for t in range(2 * 3):  # two batches of each bucket of four
+            index, time, same = self.read(t)
+            assert same
+            assert (LENGTHS[np.asarray(index)] <= int(time)).all()
+            seen += np.asarray(index).tolist()
+        assert {i for i in seen if LENGTHS[i] < 8} == {i for i in range(11) if LENGTHS[i] < 8}
+        assert len([i for i in seen if LENGTHS[i] < 8]) == 8
+
+    def test_the_key_decides_the_examples_but_not_the_bucket(self):
+        times = {int(self.read(5, key=k)[1]) for k in range(8)}
+        examples = {tuple(np.asarray(self.read(5, key=k)[0]).tolist()) for k in range(8)}
+        assert len(times) == 1
+        assert len(examples) > 1
+
+    def test_one_bucket_runs_a_step_also_side_by_side(self):
+        """A batched choice would run all and select."""
+
+        def f(keys, t):
+            read = functools.partial(self.feed.with_batch, lambda b: b["sequence"].sum(), t=t, batch_size=2)
+            return jax.vmap(lambda key: read(key=key))(keys)
+
+        text = str(jax.make_jaxpr(f)(jax.random.split(jax.random.key(0), 4), jnp.int32(0)))
+        assert text.count("branches=") == 1
+
+    def test_other_feeds_give_their_batch(self):
+        key = jax.random.key(3)
+        resident = Resident(ARRAYS)
+        found = with_batch(resident, lambda b: b["index"], key, jnp.int32(4), 3)
+        np.testing.assert_array_equal(found, resident.batch(key, jnp.int32(4), 3)["index"])
