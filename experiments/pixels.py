@@ -18,6 +18,7 @@ EXPERIMENT = Experiment(
         pooling="last",
         noise=0.0,
         dropout=0.0,
+        label_smoothing=0.0,
         schedule="one_cycle",
         warmup=0.1,
         learning_rate=5e-3,

@@ -107,7 +107,7 @@ def _first_state(function: str, cell: CellFunction, params: Any, xs: jax.Array, 
     for v in jax.tree.leaves(state):
         if v.shape[:-1] != batch:
             raise ValueError(
-                f"{function}: expected a state of shape {(*batch, '…')}, as the signals are, got {v.shape}."
+                f"{function}: expected a state with the signals' leading axes {batch}, got shape {v.shape}."
             )
     return state
 

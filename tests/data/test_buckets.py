@@ -1,17 +1,14 @@
 """Buckets: which batches they give, and how little of these is padding."""
 
 import functools
-import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from mi203jax.data import load
 from mi203jax.data.buckets import in_buckets
 from mi203jax.data.feed import Resident, with_batch
-from mi203jax.sequences import Bucket, bucket, padded_part
+from mi203jax.sequences import bucket
 
 LENGTHS = np.array([5, 1, 9, 3, 9, 2, 7, 4, 6, 8, 3])
 ARRAYS = {
@@ -19,51 +16,6 @@ ARRAYS = {
     "sequence_length": jnp.asarray(LENGTHS, jnp.int32),
     "index": jnp.arange(11),
 }
-
-
-class TestBucket:
-    def test_sorts_into_sets_of_as_many(self):
-        buckets = bucket(LENGTHS, 3)
-        assert [len(b.signals) for b in buckets] == [4, 4, 3]
-        assert np.sort(np.concatenate([b.signals for b in buckets])).tolist() == list(range(11))
-        for b in buckets:
-            assert b.time == LENGTHS[b.signals].max()
-        for shorter, longer in itertools.pairwise(buckets):
-            assert LENGTHS[shorter.signals].max() <= LENGTHS[longer.signals].min()
-
-    def test_one_bucket_is_the_whole_set(self):
-        ((signals, time),) = bucket(LENGTHS, 1)
-        assert signals.tolist() == list(range(11))
-        assert time == 9
-
-    @pytest.mark.parametrize(
-        ("lengths", "buckets", "message"),
-        [
-            ([1, 2], 3, "expected lengths of 3 signals or more, got"),
-            ([[1, 2]], 1, "expected lengths of 1 signals or more, got"),
-            ([1, 0, 2], 2, "expected lengths from 1 to 2, got 0 at 1"),
-            ([1, -3, 2], 2, "expected lengths from 1 to 2, got -3 at 1"),
-            ([1.5, 2.0], 2, "expected lengths that are integers, got float"),
-            ([1, 2], 0, "buckets"),
-        ],
-    )
-    def test_refuses(self, lengths, buckets, message):
-        with pytest.raises(ValueError, match=message):
-            bucket(lengths, buckets)
-
-
-class TestPaddedPart:
-    def test_by_hand(self):
-        assert padded_part([2, 3, 4], [Bucket(np.array([0, 1, 2]), 4)]) == pytest.approx(1 - 9 / 12)
-        assert padded_part(
-            [2, 3, 4], [Bucket(np.array([0, 1]), 3), Bucket(np.array([2]), 4)]
-        ) == pytest.approx(1 / 10)
-
-    def test_of_real_signals_falls_with_the_number_of_buckets(self):
-        lengths = load("japanese_vowels", "train").arrays["sequence_length"]
-        parts = [padded_part(lengths, bucket(lengths, n)) for n in (1, 2, 4, 8)]
-        assert parts[0] == pytest.approx(1 - lengths.mean() / 26)
-        assert all(b < a for a, b in itertools.pairwise(parts))
 
 
 class TestBuckets:
