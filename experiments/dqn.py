@@ -4,6 +4,10 @@ Slide "Deep reinforcement learning". The agent sees the screen of gymnax's Break
 presses left, right or nothing.
 
     python launch.py --exp=dqn
+
+With a memory, where something is hidden:
+
+    python launch.py --exp=dqn --sweep=memory --seeds=5
 """
 
 from mi203jax.configs import DQN
@@ -17,5 +21,20 @@ EXPERIMENT = Experiment(
         "learning_rate": ("learning_rate=log(1e-4,1e-2,5)",),
         "overestimation": ("double_q=false,true",),
         "replay": ("replay_size=1_000,10_000,100_000",),
+        "memory": (
+            "env=MemoryChain-bsuite",
+            "memory=none,rnn,lstm,gru",
+            "memory_size=32",
+            "sequence_length=8",
+            "hidden=(64,)",
+            "num_envs=16",
+            "batch_size=64",
+            "replay_size=16_000",
+            "learning_starts=1_000",
+            "total_steps=16_000",
+            "eval_every=2_000",
+            "eval_episodes=512",
+            "play_frames=60",
+        ),
     },
 )

@@ -9,7 +9,10 @@ from mi203jax.core.errors import UsageError
 
 @config
 class DQN(QLearning):
-    """Deep Q-network with replay and target network (Mnih et al. 2015), in vectorised form."""
+    """Deep Q-network with replay and target network (Mnih et al. 2015), in vectorised form.
+
+    With a `memory` it is a recurrent one (Hausknecht & Stone 2015), for environments that hide something.
+    """
 
     learning_rate: float = traced(1e-3, "step size of Adam at first", "(0, inf)")
     layer_norm: bool = static(True, "normalise each layer before its relu")
@@ -21,6 +24,10 @@ class DQN(QLearning):
     double_q: bool = static(True, "choose the next action by the online network (van Hasselt 2016)")
     loss: Literal["squared", "huber"] = static("huber", "penalty on the TD error")
     huber_delta: float = traced(1.0, "TD error at which the Huber loss becomes linear", "(0, inf)")
+    memory: Literal["none", "rnn", "lstm", "gru"] = static("none", "recurrent cell before the values")
+    memory_size: int = static(64, "units of the memory, if there is one", "[1, inf)")
+    sequence_length: int = static(16, "successive steps that a memory learns from together", "[1, inf)")
+    burn_in: int = static(0, "the first of these that only warm the memory up, without a loss", "[0, inf)")
 
     def check(self) -> None:
         """Fields that must fit each other."""
@@ -41,6 +48,42 @@ class DQN(QLearning):
                 f"learning_starts={self.learning_starts} is not before the end: expected less than "
                 f"total_steps={self.total_steps}."
             )
+        if self.has_memory:
+            self._check_sequences()
+
+    def _check_sequences(self) -> None:
+        """What a memory learns from must be there, and make whole batches."""
+        length, held = self.sequence_length, self.replay_size // self.num_envs
+        if length > held:
+            raise UsageError(
+                f"sequence_length={length} is longer than what the replay holds of an environment: expected "
+                f"at most replay_size / num_envs = {held}."
+            )
+        if length * self.num_envs > self.learning_starts:
+            raise UsageError(
+                f"learning_starts={self.learning_starts} comes before an environment has played a sequence: "
+                f"expected at least num_envs * sequence_length = {length * self.num_envs}."
+            )
+        if self.batch_size % length:
+            raise UsageError(
+                f"sequence_length={length} does not divide batch_size={self.batch_size}: expected a divisor, "
+                "since batch_size counts transitions."
+            )
+        if self.burn_in >= length:
+            raise UsageError(
+                f"burn_in={self.burn_in} leaves no step to learn from: expected less than "
+                f"sequence_length={length}."
+            )
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the network is recurrent."""
+        return self.memory != "none"
+
+    @property
+    def sequences(self) -> int:
+        """Sequences in a gradient step of a recurrent network: `batch_size` transitions."""
+        return self.batch_size // self.sequence_length
 
     @property
     def steps_per_iteration(self) -> int:

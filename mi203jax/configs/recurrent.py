@@ -20,7 +20,5 @@ class Recurrent(Optimized):
     )
     clip_norm: float = traced(1.0, "global norm at which gradients are clipped; 0: never", "[0, inf)")
     checkpoint: int = static(
-        0,
-        "steps between states that are kept for the backward pass, the others computed again; 0: all kept",
-        "[0, inf)",
+        0, "steps between states kept for the backward pass, others come again; 0: keep all", "[0, inf)"
     )

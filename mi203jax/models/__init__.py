@@ -3,7 +3,7 @@
 from mi203jax.models.autoencoder import AutoEncoder, Coded, Decoder, Encoder
 from mi203jax.models.classifier import Classifier
 from mi203jax.models.dense_prediction import CenterMaps, CenterNet, FullyConvolutional, UNet
-from mi203jax.models.q_network import QNetwork
+from mi203jax.models.q_network import QNetwork, RecurrentQNetwork
 from mi203jax.models.recurrent import Recurrent, SequenceClassifier
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "FullyConvolutional",
     "QNetwork",
     "Recurrent",
+    "RecurrentQNetwork",
     "SequenceClassifier",
     "UNet",
 ]

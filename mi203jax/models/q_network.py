@@ -1,10 +1,15 @@
-"""Q(s, ·, θ): from what the agent sees to one number for each button."""
+"""Q(s, ·, θ): from what the agent sees, and perhaps remembers, to one number for each button."""
+
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from mi203jax.models.layers import Conv, LayerNorm
+from mi203jax.nn import CELLS, init_cell
+
+PyTree = Any
 
 
 class QNetwork(nn.Module):
@@ -25,13 +30,63 @@ class QNetwork(nn.Module):
     @nn.compact
     def __call__(self, obs: jax.Array) -> jax.Array:
         """`[batch, height, width, channels]` or `[batch, features...]` -> `[batch, actions]`, float32."""
+        x = self._features(obs)  # first: layers get their names in the order in which they are made
+        return nn.Dense(self.num_actions)(x)
+
+    def _features(self, obs: jax.Array) -> jax.Array:
         x = jnp.asarray(obs, jnp.float32)
         if x.ndim == 4:
             x = self._activate(Conv(self.channels)(x))
         x = x.reshape(len(x), -1)
         for width in self.hidden:
             x = self._activate(nn.Dense(width, kernel_init=nn.initializers.he_normal())(x))
-        return nn.Dense(self.num_actions)(x)
+        return x
 
     def _activate(self, x: jax.Array) -> jax.Array:
         return nn.relu(LayerNorm()(x) if self.layer_norm else x)
+
+
+class RecurrentQNetwork(QNetwork):
+    """The same with a recurrent cell between the dense layers and the values (Hausknecht & Stone 2015).
+
+    Attributes:
+        cell: "rnn", "lstm" or "gru".
+        memory_size: units of the cell.
+    """
+
+    cell: str = "gru"
+    memory_size: int = 64
+
+    @nn.compact
+    def __call__(  # type: ignore[override]
+        self, obs: jax.Array, memory: PyTree, done: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        """Reads sequences of observations.
+
+        Args:
+            obs: `[batch, time, height, width, channels]` or `[batch, time, features...]`.
+            memory: the cell's state before the first of them, leaves `[batch, memory_size]`.
+            done: whether an episode ended with the step that follows the observation: after that the memory
+                begins anew, `[batch, time]`, bool.
+
+        Returns:
+            The values, `[batch, time, actions]`; and the memory after each observation, before it is
+            reset, leaves `[batch, time, memory_size]`.
+        """
+        cell = CELLS[self.cell]
+        x = self._features(obs.reshape(-1, *obs.shape[2:])).reshape(*done.shape, -1)
+        params = self.param("cell", lambda key: init_cell(cell, key, x.shape[-1], self.memory_size))
+
+        def read(memory, now):
+            x, done = now
+            seen = cell(params, memory, x)
+            return reset_memory(seen, done), seen
+
+        _, seen = jax.lax.scan(read, memory, (x.swapaxes(0, 1), done.T))
+        seen = jax.tree.map(lambda m: m.swapaxes(0, 1), seen)
+        return nn.Dense(self.num_actions)(seen.h), seen
+
+
+def reset_memory(memory: PyTree, done: jax.Array) -> PyTree:
+    """Zeros where an episode ended: leaves `[batch, units]`, done `[batch]`."""
+    return jax.tree.map(lambda m: jnp.where(done[:, None], jnp.zeros_like(m), m), memory)

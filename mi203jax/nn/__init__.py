@@ -16,6 +16,7 @@ from mi203jax.nn.cells import (
 )
 from mi203jax.nn.conv import conv2d
 from mi203jax.nn.dropout import dropout
+from mi203jax.nn.gradient_flow import state_gradients
 from mi203jax.nn.norm import batch_norm, batch_norm_inference, layer_norm, update_running
 from mi203jax.nn.pool import avg_pool, max_pool
 from mi203jax.nn.receptive_field import receptive_field, receptive_field_of
@@ -56,6 +57,7 @@ __all__ = [
     "receptive_field_of",
     "rnn_cell",
     "spectral_norm",
+    "state_gradients",
     "unroll",
     "unroll_bidirectional",
     "unroll_gates",

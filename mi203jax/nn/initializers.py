@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import sequential_vmap
 from jax.nn.initializers import Initializer
 
 Scalar = jax.Array | float
@@ -54,7 +55,10 @@ def orthogonal(scale: Scalar = 1.0) -> Initializer:
     def init(key, shape, dtype):
         # The QR decomposition does not exist in half precision.
         working = jnp.float32 if jnp.finfo(dtype).bits < 32 else dtype
-        return initializer(key, shape, working).astype(dtype)
+        # Side by side on several CPU devices, decompositions wait for each other's threads, for ever
+        # (jaxlib 0.10.2: all batches share one pool): one after the other they do not.
+        one_by_one = sequential_vmap(lambda key: initializer(key, shape, working))
+        return one_by_one(key).astype(dtype)
 
     return _scaled(scale, init)
 

@@ -93,16 +93,21 @@ def make(name: str) -> Environment:
     return Environment(name, reset, step, num_actions, names, int(params.max_steps_in_episode), one)
 
 
+Policy = Callable[[jax.Array, PyTree, jax.Array], tuple[jax.Array, PyTree]]
+"""(key, memory, observations `[n, ...]`) -> actions `[n]`, memory."""
+
+
 def play_episodes(
-    env: Environment, policy: Callable[[jax.Array, jax.Array], jax.Array], key: jax.Array, n: int
+    env: Environment, policy: Policy, key: jax.Array, n: int, memory: PyTree = ()
 ) -> tuple[jax.Array, jax.Array]:
     """Plays n episodes side by side, each to its end.
 
     Args:
         env: the environment.
-        policy: (key, observations `[n, ...]`) -> actions `[n]`.
+        policy: how to act, and what to remember from one step to the next.
         key: PRNG key of starts, moves and policy.
         n: number of episodes.
+        memory: what the policy remembers at first, leaves `[n, ...]`; (): nothing, ever.
 
     Returns:
         The episodes' undiscounted returns, `[n]`, float32, and their lengths in steps, `[n]`, int32.
@@ -115,18 +120,22 @@ def play_episodes(
 
     def play(carry):
         policy_key, world_key = jax.random.split(jax.random.fold_in(run_key, carry.t))
-        state, step = env.step(world_key, carry.state, policy(policy_key, carry.obs))
+        action, memory = policy(policy_key, carry.memory, carry.obs)
+        state, step = env.step(world_key, carry.state, action)
+        # Only the first episode counts: the memory need not be reset after it.
         return _Playing(
             carry.t + 1,
             state,
             step.obs,
+            memory,
             carry.alive & ~step.done,
             carry.returns + jnp.where(carry.alive, step.reward, 0.0),
             carry.lengths + carry.alive,
         )
 
     nothing = jnp.zeros(n), jnp.zeros(n, jnp.int32)
-    end = jax.lax.while_loop(playing, play, _Playing(0, state, obs, jnp.ones(n, bool), *nothing))
+    start = _Playing(0, state, obs, memory, jnp.ones(n, bool), *nothing)
+    end = jax.lax.while_loop(playing, play, start)
     return end.returns, end.lengths
 
 
@@ -134,6 +143,7 @@ class _Playing(NamedTuple):
     t: Any
     state: PyTree
     obs: jax.Array
+    memory: PyTree
     alive: jax.Array  # [n]: the first episode is still going on
     returns: jax.Array
     lengths: jax.Array

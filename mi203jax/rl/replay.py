@@ -61,3 +61,38 @@ def replay_sample(key: jax.Array, ring: T, added, shape: tuple[int, ...]) -> T:
     capacity = jax.tree.leaves(ring)[0].shape[0]
     index = jax.random.randint(key, shape, 0, jnp.minimum(added, capacity))
     return jax.tree.map(lambda r: r[index], ring)
+
+
+def replay_sample_sequences(
+    key: jax.Array, ring: T, added, shape: tuple[int, ...], length: int, num_envs: int
+) -> T:
+    """Draws sequences of successive steps of one environment, uniformly among all that are there whole.
+
+    No sequence crosses the place where the ring is written, where the newest step is followed by the oldest.
+    It may cross the end of an episode.
+
+    Args:
+        key: PRNG key.
+        ring: leaves `[capacity, ...]`, to which a step of all environments was added at a time, in their
+            order: entry τ · num_envs + e, modulo the capacity, is environment e's step τ.
+        added: transitions added so far, a multiple of num_envs, at least length · num_envs.
+        shape: shape of the sample.
+        length: steps of a sequence.
+        num_envs: environments.
+
+    Returns:
+        The same tree, leaves `[*shape, length, ...]`.
+
+    Raises:
+        ValueError: if the capacity is not a multiple of the environments, or holds no such sequence.
+    """
+    capacity = jax.tree.leaves(ring)[0].shape[0]
+    if capacity % num_envs or capacity < length * num_envs:
+        raise ValueError(
+            f"replay_sample_sequences: expected a capacity that is a multiple of {num_envs} environments and "
+            f"at least {length} times as large, got {capacity}."
+        )
+    held = jnp.minimum(added, capacity)
+    start = jax.random.randint(key, shape, 0, held - (length - 1) * num_envs)
+    index = (added - held + jnp.add.outer(start, num_envs * jnp.arange(length))) % capacity
+    return jax.tree.map(lambda r: r[index], ring)

@@ -1,4 +1,4 @@
-"""What the value-based agents share: network, optimiser, acting, evaluation, figures."""
+"""What the value-based agents share: network, memory, optimiser, acting, evaluation, figures."""
 
 from typing import Any, NamedTuple, cast
 
@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mi203jax.configs import QLearning
+from mi203jax.configs import DQN, QLearning
 from mi203jax.core.errors import UsageError
 from mi203jax.core.parallel import split_batch
 from mi203jax.core.task import Figure, Mean, Metrics
-from mi203jax.models import QNetwork
+from mi203jax.models import QNetwork, RecurrentQNetwork
+from mi203jax.models.q_network import reset_memory
+from mi203jax.nn import CELLS, zero_state
 from mi203jax.rl import Environment, epsilon_greedy, linear_decay, make, play_episodes
 from mi203jax.tasks.play import animate
 
@@ -23,6 +25,7 @@ class Player(NamedTuple):
     env: PyTree  # state of the environments, [num_envs, ...]
     obs: jax.Array  # [num_envs, ...]
     returns: jax.Array  # [num_envs], of the episodes under way, undiscounted
+    memory: PyTree = ()  # of the agent, [num_envs, memory_size]; (): it has none
 
 
 class Keys(NamedTuple):
@@ -49,18 +52,55 @@ def environment(c: QLearning) -> Environment:
 
 def network(c: QLearning) -> QNetwork:
     """The network of the configuration, without its parameters."""
-    return QNetwork(environment(c).num_actions, c.channels, c.hidden, c.layer_norm)
+    shape = environment(c).num_actions, c.channels, c.hidden, c.layer_norm
+    if isinstance(c, DQN) and c.has_memory:
+        return RecurrentQNetwork(*shape, c.memory, c.memory_size)
+    return QNetwork(*shape)
 
 
 def q_values(c: QLearning, params: PyTree, obs: jax.Array) -> jax.Array:
-    """Q(s, ·, θ): `[n, ...]` -> `[n, actions]`."""
+    """Q(s, ·, θ) of a network without memory: `[n, ...]` -> `[n, actions]`."""
     return cast(jax.Array, network(c).apply(params, obs))
+
+
+def q_sequence(
+    c: QLearning, params: PyTree, memory: PyTree, obs: jax.Array, done: jax.Array
+) -> tuple[jax.Array, PyTree]:
+    """Q of sequences, by a network with memory: see `RecurrentQNetwork`."""
+    return cast(tuple[jax.Array, PyTree], network(c).apply(params, obs, memory, done))
+
+
+def act(c: QLearning, params: PyTree, memory: PyTree, obs: jax.Array) -> tuple[jax.Array, PyTree]:
+    """Q(s, ·, θ) by any network, given what it remembers, and what it remembers afterwards.
+
+    Args:
+        c: the configuration.
+        params: θ.
+        memory: leaves `[n, memory_size]`; () without memory.
+        obs: `[n, ...]`.
+
+    Returns:
+        The values, `[n, actions]`, and the memory, of the same shape.
+    """
+    if not isinstance(network(c), RecurrentQNetwork):
+        return q_values(c, params, obs), ()
+    q, memory = q_sequence(c, params, memory, obs[:, None], jnp.zeros((len(obs), 1), bool))
+    return q[:, 0], jax.tree.map(lambda m: m[:, 0], memory)
+
+
+def empty_memory(c: QLearning, n: int) -> PyTree:
+    """What n agents remember before they have seen anything: zeros; () without memory."""
+    net = network(c)
+    return zero_state(CELLS[net.cell], (n,), net.memory_size) if isinstance(net, RecurrentQNetwork) else ()
 
 
 def init_network(c: QLearning, key: jax.Array) -> PyTree:
     """Parameters θ."""
-    obs = environment(c).obs
-    return network(c).init(key, jnp.zeros((1, *obs.shape), obs.dtype))
+    net, obs = network(c), environment(c).obs
+    first = jnp.zeros((1, *obs.shape), obs.dtype)
+    if isinstance(net, RecurrentQNetwork):
+        return net.init(key, first[None], empty_memory(c, 1), jnp.zeros((1, 1), bool))
+    return net.init(key, first)
 
 
 def progress(c: QLearning, t) -> jax.Array:
@@ -74,9 +114,9 @@ def epsilon(c: QLearning, t) -> jax.Array:
 
 
 def start_playing(c: QLearning, key: jax.Array) -> Player:
-    """The first observation of each environment."""
+    """The first observation of each environment, and nothing remembered."""
     env, obs = environment(c).reset(key, c.num_envs)
-    return Player(env, obs, jnp.zeros(c.num_envs))
+    return Player(env, obs, jnp.zeros(c.num_envs), empty_memory(c, c.num_envs))
 
 
 class Transition(NamedTuple):
@@ -102,13 +142,13 @@ def play_step(c: QLearning, params: PyTree, player: Player, eps, key: jax.Array)
     """One ε-greedy step of every environment."""
     action_key, world_key = jax.random.split(key)
     player = split_batch(player)
-    q = q_values(c, params, player.obs)
+    q, memory = act(c, params, player.memory, player.obs)
     action = epsilon_greedy(action_key, q, eps)
     env, step = environment(c).step(world_key, player.env, action)
     returns = player.returns + step.reward
     finished = Mean(jnp.where(step.done, returns, 0.0).sum(), step.done.sum())
     transition = Transition(player.obs, action, step.reward, step.terminated, step.final_obs)
-    player = Player(env, step.obs, jnp.where(step.done, 0.0, returns))
+    player = Player(env, step.obs, jnp.where(step.done, 0.0, returns), reset_memory(memory, step.done))
     return player, Played(transition, step.truncated, q, finished)
 
 
@@ -123,11 +163,13 @@ def evaluate(c: QLearning, state: Any, data: None) -> Metrics:
     """Greedy episodes, each from its start to its end, in environments of their own."""
     del data
 
-    def greedy(key, obs):
+    def greedy(key, memory, obs):
         del key
-        return q_values(c, state.params, obs).argmax(-1)
+        q, memory = act(c, state.params, memory, obs)
+        return q.argmax(-1), memory
 
-    returns, lengths = play_episodes(environment(c), greedy, state.keys.test, c.eval_episodes)
+    n = c.eval_episodes
+    returns, lengths = play_episodes(environment(c), greedy, state.keys.test, n, empty_memory(c, n))
     return {"return": returns.mean(), "return_std": returns.std(), "length": lengths.mean(dtype=jnp.float32)}
 
 
@@ -142,12 +184,13 @@ def figures(c: QLearning, state: Any, data: None) -> dict[str, Figure]:
         world, obs = env.reset(start_key, 1)
 
         def step(carry, key):
-            world, obs = carry
-            q = q_values(c, params, obs)
+            world, obs, memory = carry
+            q, memory = act(c, params, memory, obs)
             world, step = env.step(key, world, q.argmax(-1))
             frame = {"obs": obs[0], "q": q[0], "reward": step.reward[0], "done": step.done[0]}
-            return (world, step.obs), frame
+            return (world, step.obs, reset_memory(memory, step.done)), frame
 
-        return jax.lax.scan(step, (world, obs), jax.random.split(run_key, c.play_frames))[1]
+        start = world, obs, empty_memory(c, 1)
+        return jax.lax.scan(step, start, jax.random.split(run_key, c.play_frames))[1]
 
     return {"play": animate(jax.device_get(play(state.params, state.keys.test)), c.env, env.action_names)}

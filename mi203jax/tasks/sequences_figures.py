@@ -191,7 +191,7 @@ def gates(c: Config, state: State, signal: np.ndarray) -> Animation:
     squares = {name: squared(values) for name, values in panels.items()}
     figure = MatplotlibFigure(figsize=(2.2 * len(panels), 4.4), dpi=90, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    above, below = np.ravel(figure.subfigures(2, 1, height_ratios=(1, 1.5)))
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.5))[:, 0]
     strip = above.subplots()
     limit = np.abs(signal).max()
     strip.imshow(

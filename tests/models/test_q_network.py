@@ -5,8 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
-from mi203jax.models import QNetwork
+from mi203jax.models import QNetwork, RecurrentQNetwork
+from mi203jax.nn import CELLS, zero_state
 
 
 def test_equals_flax_layers(key):
@@ -46,3 +48,59 @@ def test_starts_with_the_variance_that_it_is_given(key):
     _, state = net.apply(net.init(key, x), x, capture_intermediates=True, mutable="intermediates")
     last = state["intermediates"]["Dense_5"]["__call__"][0]
     assert 0.5 < float((last**2).mean()) / 2 < 2.0
+
+
+def in_torch(cell, params):
+    """The same layer in PyTorch."""
+    inputs, hidden = params["w_input"].shape[0], params["w_hidden"].shape[0]
+    layer = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell](
+        inputs, hidden, batch_first=True
+    )
+    second = np.zeros_like(params["bias"])
+    if cell == "gru":
+        second[2 * hidden :] = params["bias_hidden"]
+    values = params["w_input"].T, params["w_hidden"].T, params["bias"], second
+    for old, new in zip(layer.parameters(), values, strict=True):
+        old.data = torch.from_numpy(np.array(new))
+    return layer
+
+
+class TestRecurrent:
+    @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+    def test_equals_torch_read_episode_by_episode(self, key, cell):
+        net = RecurrentQNetwork(2, hidden=(6,), layer_norm=False, cell=cell, memory_size=5)
+        keys = jax.random.split(key, 3)
+        obs = jax.random.normal(keys[0], (3, 9, 4))
+        done = jnp.zeros((3, 9), bool).at[0, 3].set(True).at[1, jnp.array([0, 7, 8])].set(True)
+        memory = jax.tree.map(lambda m: jax.random.normal(keys[1], m.shape), zero_state(CELLS[cell], (3,), 5))
+        params = jax.jit(net.init)(keys[2], obs, memory, done)
+        params = jax.tree.map(lambda p: p + 0.1 * jax.random.normal(keys[1], p.shape), params)
+        q, after = jax.jit(net.apply)(params, obs, memory, done)
+
+        p = jax.device_get(params["params"])
+        x = np.maximum(np.asarray(obs) @ p["Dense_0"]["kernel"] + p["Dense_0"]["bias"], 0)
+        layer = in_torch(cell, p["cell"])
+        for i in range(3):
+            state = tuple(torch.from_numpy(np.array(m[i]))[None] for m in memory)
+            for piece in np.split(np.arange(9), np.flatnonzero(done[i]) + 1):
+                if not len(piece):
+                    continue
+                with torch.no_grad():
+                    h, _ = layer(torch.from_numpy(x[i, piece]), state if cell == "lstm" else state[0])
+                np.testing.assert_allclose(after.h[i, piece], h, atol=1e-5)
+                expected = h.numpy() @ p["Dense_1"]["kernel"] + p["Dense_1"]["bias"]
+                np.testing.assert_allclose(q[i, piece], expected, atol=1e-5)
+                state = tuple(torch.zeros(1, 5) for _ in memory)
+
+    def test_is_the_same_network_with_a_cell_before_the_values(self, key):
+        """Layers keep their names, and what they begin with."""
+        obs = jnp.ones((2, 3, 10, 10, 4))
+        net = {"channels": 4, "hidden": (8, 6)}
+        recurrent = RecurrentQNetwork(5, **net, cell="gru", memory_size=7)
+        start = zero_state(CELLS["gru"], (2,), 7), jnp.zeros((2, 3), bool)
+        with_memory = jax.jit(recurrent.init)(key, obs, *start)["params"]
+        without = jax.jit(QNetwork(5, **net).init)(key, obs[:, 0])["params"]
+        assert set(with_memory) == {*without, "cell"}
+        assert with_memory["Dense_2"]["kernel"].shape == (7, 5)
+        for name in set(without) - {"Dense_2"}:
+            jax.tree.map(np.testing.assert_array_equal, with_memory[name], without[name])

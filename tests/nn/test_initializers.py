@@ -78,6 +78,18 @@ class TestOrthogonal:
         assert stats.kstest(np.square(first), stats.beta(0.5, 1.5).cdf).pvalue > 1e-3
         assert abs(np.sign(first).mean()) < 4 / np.sqrt(2000)
 
+    def test_side_by_side_they_are_decomposed_one_by_one(self, key):
+        """Batches of them on several CPU devices wait for each other for ever."""
+
+        def made(key):
+            return orthogonal()(key, (5, 4))
+
+        keys = jax.random.split(key, 3)
+        program = str(jax.make_jaxpr(jax.vmap(made))(keys))
+        (line,) = (line for line in program.splitlines() if "= qr[" in line)
+        assert "f32[5,4]" in line
+        np.testing.assert_array_equal(jax.vmap(made)(keys), [made(k) for k in keys])
+
 
 class TestDeltaOrthogonal:
     @pytest.mark.parametrize("window", [(3, 3), (2, 4)])

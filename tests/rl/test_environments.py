@@ -78,25 +78,58 @@ def test_a_time_limit_is_no_termination(key):
     assert (step.obs != step.final_obs).any()
 
 
+def always(action):
+    return lambda key, memory, obs: (jnp.full(len(obs), action, jnp.int32), memory)
+
+
+def test_memory_chain_hides_what_it_asks_for(key):
+    """Its bit is seen in the first two observations alone; the last of the six actions must be that bit."""
+    env, n = make("MemoryChain-bsuite"), 64
+    state, obs = env.reset(key, n)
+    step_fn, bit, seen = jax.jit(env.step), state.context[:, 0], [obs]
+    for t in range(6):
+        state, step = step_fn(key, state, jnp.zeros(n, jnp.int32))
+        seen.append(step.obs)
+        assert (step.done == (t == 5)).all()
+        np.testing.assert_array_equal(step.reward, np.where(bit == 0, 1, -1) if t == 5 else 0)
+    assert 10 < bit.sum() < n - 10
+    for shown in seen[:2]:
+        np.testing.assert_array_equal(shown[:, 2], 2 * bit - 1)
+    assert len(np.unique(np.stack(seen[2:6]), axis=1)[0]) == 1  # the same for all from then on
+
+
 class TestPlayEpisodes:
     def test_returns_and_lengths(self, key):
         """Catch pays ±1 at the bottom of its ten rows, nothing before."""
         env = make("Catch-bsuite")
-        returns, lengths = play_episodes(env, lambda key, obs: jnp.ones(len(obs), jnp.int32), key, 50)
+        returns, lengths = play_episodes(env, always(1), key, 50)
         assert set(np.unique(returns)) == {-1.0, 1.0}
         assert (lengths == 9).all()
 
     def test_only_the_first_episode_counts(self, key):
         env = make("CartPole-v1")
-        returns, lengths = play_episodes(env, lambda key, obs: jnp.zeros(len(obs), jnp.int32), key, 20)
+        returns, lengths = play_episodes(env, always(0), key, 20)
         np.testing.assert_array_equal(returns, lengths)
         assert 8 <= lengths.min() < lengths.max() <= 11  # always left: the pole falls at once
 
     def test_a_clever_policy_catches(self, key):
-        def follow(key, obs):
+        def follow(key, memory, obs):
             ball = obs[:, :-1].any(1).argmax(-1)
             paddle = obs[:, -1].argmax(-1)
-            return (jnp.sign(ball - paddle) + 1).astype(jnp.int32)
+            return (jnp.sign(ball - paddle) + 1).astype(jnp.int32), memory
 
         returns, _ = play_episodes(make("Catch-bsuite"), follow, key, 50)
         assert (returns == 1.0).all()
+
+    def test_a_policy_remembers(self, key):
+        """What MemoryChain showed at first is what it asks for at last."""
+
+        def remember(key, memory, obs):
+            memory = jnp.where(obs[:, 2] == 0, memory, obs[:, 2])
+            return (memory > 0).astype(jnp.int32), memory
+
+        returns, lengths = play_episodes(make("MemoryChain-bsuite"), remember, key, 50, jnp.zeros(50))
+        assert (returns == 1.0).all()
+        assert (lengths == 6).all()
+        returns, _ = play_episodes(make("MemoryChain-bsuite"), always(1), key, 50)
+        assert set(np.unique(returns)) == {-1.0, 1.0}
