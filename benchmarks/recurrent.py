@@ -89,13 +89,13 @@ def speed() -> list[dict[str, str]]:
 
 
 def temporary_bytes(time: int, checkpoint: int | None) -> int:
-    """Memory of the gradient of a loss of the last state, besides arguments and results."""
-    params = init_cell(lstm_cell, jax.random.key(1), 8, 32)
+    """Memory of the gradient of a loss of the last state, besides arguments and results; one signal."""
+    params = init_cell(lstm_cell, jax.random.key(1), 1, HIDDEN)
 
     def loss(params, xs):
         return unroll(lstm_cell, params, xs, checkpoint=checkpoint)[1].h.sum()
 
-    compiled = jax.jit(jax.grad(loss)).lower(params, jnp.zeros((8, time, 8))).compile()
+    compiled = jax.jit(jax.grad(loss)).lower(params, jnp.zeros((time, 1))).compile()
     return compiled.memory_analysis().temp_size_in_bytes
 
 

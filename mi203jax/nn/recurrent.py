@@ -181,9 +181,11 @@ def _recur_backward(cell, reverse, kept, gradients):
             d_new = jax.tree.map(lambda d: jnp.where(mask, d, jnp.zeros_like(d)), d_new)
             da, dq, d_old = backward(d_new, slopes)
             d_old = jax.tree.map(lambda old, d: old + jnp.where(mask, jnp.zeros_like(d), d), d_old, d)
-        return d_old._replace(h=d_old.h + dq @ w.T), (da, dq)
+        # Stored once where they are one.
+        return d_old._replace(h=d_old.h + dq @ w.T), (da,) if dq is da else (da, dq)
 
-    d_state, (da, dq) = lax.scan(step, gradients[0], (gradients[1], slopes, mask), reverse=not reverse)
+    d_state, stored = lax.scan(step, gradients[0], (gradients[1], slopes, mask), reverse=not reverse)
+    da, dq = stored[0], stored[-1]
     rows = before.reshape(-1, before.shape[-1]), dq.reshape(-1, dq.shape[-1])
     return d_state, da, rows[0].T @ rows[1], rows[1].sum(0), None
 
