@@ -12,7 +12,7 @@ EXPERIMENT = Experiment(
     Sequences(),
     "mi203jax.tasks.sequences:task",
     {
-        "best": ("hidden=128", "layers=2", "dropout=0.7", "label_smoothing=0.2"),
+        "deep": ("hidden=128", "layers=2", "dropout=0.7", "label_smoothing=0.2"),
         "cell": ("cell=rnn,lstm,gru",),
         "pooling": ("pooling=last,mean,attention",),
         "buckets": ("buckets=1,2,4",),
