@@ -21,7 +21,8 @@ EXPERIMENT = Experiment(
         label_smoothing=0.0,
         schedule="one_cycle",
         warmup=0.1,
-        learning_rate=5e-3,
+        learning_rate=1e-2,
+        forget_bias=4.0,  # what is read must last: σ(4) of it stays at each step
     ),
     "mi203jax.tasks.sequences:task",
     {"cell": ("cell=rnn,lstm,gru",), "pooling": ("pooling=last,mean,attention",)},
