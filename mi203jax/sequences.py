@@ -34,7 +34,9 @@ def check_lengths(function: str, lengths: Any, shape: tuple[int, ...], time: int
     Raises:
         ValueError: naming the first length that cannot be.
     """
-    dtype = jnp.result_type(lengths)
+    if not isinstance(lengths, jax.core.Tracer):
+        lengths = np.asarray(lengths)
+    dtype = lengths.dtype
     if not jnp.issubdtype(dtype, jnp.integer):
         raise ValueError(f"{function}: expected lengths that are integers, got {dtype}.")
     if jnp.shape(lengths) != shape:

@@ -49,7 +49,7 @@ class TestCheckLengths:
             ([1, 0], "expected lengths from 1 to 5, got 0 at 1."),
             ([6, 7], "expected lengths from 1 to 5, got 6 at 0."),
             ([1, -2], "expected lengths from 1 to 5, got -2 at 1."),
-            ([1.0, 2.0], "expected lengths that are integers, got float32."),
+            ([1.0, 2.0], "expected lengths that are integers, got float64."),
             ([True, True], "expected lengths that are integers, got bool."),
             ([1, 2, 3], "expected lengths of shape (2,), got (3,)."),
             ([[1, 2]], "expected lengths of shape (2,), got (1, 2)."),

@@ -26,7 +26,7 @@ class Characters(Recurrent):
     learning_rate: float = traced(2e-2, "step size λ at its largest", "(0, inf)")
     schedule: Schedule = static("cosine", "how the step size goes in the run")
     weight_decay: float = traced(0.3, "part of the weights that a step of size 1 takes off", "[0, inf)")
-    prompt: str = static("", "how the sampled text begins; empty: with a random character of the text")
+    prompt: str = static("", "how sampled texts begin, without comma; empty: a random character of the text")
     sampled: int = static(500, "characters of a sampled text", "[1, 100000]")
     temperature: float = traced(0.7, "by which scores are divided before a character is drawn", "(0, inf)")
 

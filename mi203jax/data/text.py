@@ -58,7 +58,10 @@ def read_text(path: str) -> str:
         UsageError: if there is no such file, it cannot be read, is not UTF-8, or empty.
     """
     try:
-        text = Path(path).expanduser().read_text("utf-8-sig")
+        file = Path(path).expanduser()
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise OSError("it is no regular file")
+        text = file.read_text("utf-8-sig")
     except FileNotFoundError:
         raise UsageError(f"text={path}: there is no such file.") from None
     except IsADirectoryError:

@@ -71,7 +71,7 @@ def unroll(
     rest = -time % segment
     mask = None
     if lengths is not None or rest:
-        full = jnp.full(batch, time) if lengths is None else lengths
+        full = jnp.full(batch, time) if lengths is None else jnp.asarray(lengths)
         mask = jnp.moveaxis(time_mask(full, time), -1, 0)[..., None]
         xs = jnp.where(mask, xs, jnp.zeros_like(xs))  # NaN times 0 would be NaN in the gradient
         xs, mask = (jnp.pad(v, [(0, rest)] + [(0, 0)] * (v.ndim - 1)) for v in (xs, mask))
@@ -288,10 +288,11 @@ def unroll_gates(
 
     def step(state, x):
         state, _, gates = parts.forward(state, *products(params, state, x))
-        return state, (state, dict(zip(parts.gates, gates, strict=True)))
+        return state, (state, gates)
 
     _, seen = lax.scan(step, state, jnp.moveaxis(xs, -2, 0))
-    return jax.tree.map(lambda v: jnp.moveaxis(v, 0, -2), seen)
+    states, gates = jax.tree.map(lambda v: jnp.moveaxis(v, 0, -2), seen)
+    return states, dict(zip(parts.gates, gates, strict=True))
 
 
 # ---- one vector of each signal ----
@@ -301,6 +302,7 @@ def last_output(outputs: jax.Array, lengths: jax.Array | None = None) -> jax.Arr
     """The output at each signal's end: `[..., time, features]` -> `[..., features]`."""
     if lengths is None:
         return outputs[..., -1, :]
+    check_lengths("last_output", lengths, outputs.shape[:-2], outputs.shape[-2])
     where = jnp.asarray(lengths)[..., None, None] - 1
     return jnp.take_along_axis(outputs, where, -2)[..., 0, :]
 
@@ -321,7 +323,9 @@ def attention_output(outputs: jax.Array, scores: jax.Array, lengths: jax.Array |
     Returns:
         `[..., features]`.
     """
-    mask = None if lengths is None else time_mask(lengths, outputs.shape[-2])
+    if lengths is not None:
+        check_lengths("attention_output", lengths, outputs.shape[:-2], outputs.shape[-2])
+    mask = None if lengths is None else time_mask(jnp.asarray(lengths), outputs.shape[-2])
     weights = jax.nn.softmax(scores, -1, where=mask)
     if mask is not None:  # a weight of 0 would not stop what is not finite
         outputs = jnp.where(mask[..., None], outputs, jnp.zeros_like(outputs))

@@ -65,7 +65,7 @@ def signals(c: Config) -> Data:
     statistics = fit_statistics(jnp.asarray(frames), c.standardize)
     if c.buckets == 1:
         return found.with_statistics(statistics)
-    check_batch(c.batch_size * c.buckets, len(lengths), f"{c.data} in buckets={c.buckets}")
+    check_batch(c.batch_size, len(lengths) // c.buckets, f"a bucket, with buckets={c.buckets}")
     return Data(in_buckets(arrays, SIGNAL, bucket(lengths, c.buckets)), found.test, statistics)
 
 
@@ -129,7 +129,7 @@ def measure(c: Config, scores: jax.Array, batch: Arrays) -> dict[str, jax.Array]
     del c
     right = {"accuracy": scores.argmax(-1) == batch["label"]}
     values, lengths = batch["x"]
-    return right if lengths is None else right | {"padding": 1 - lengths / values.shape[1]}
+    return right if lengths is None else right | {"padding": (values.shape[1] - lengths) / values.shape[1]}
 
 
 problem = Problem(data, network, prepare, loss, measure)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.ticker import MaxNLocator
 
 from mi203jax.configs import Sequences as Config
 from mi203jax.core.task import Animation, Figure
@@ -35,7 +36,7 @@ def figures(
         "hidden_state": hidden_state(
             problem, c, state, data, one_by_one(x, lengths, shown), labels[shown], classes
         ),
-        "gates": gates(c, state, one_by_one(x, lengths, shown[1:2])[0]),
+        "gates": gates(c, state, one_by_one(x, lengths, shown[len(shown) // 2 :])[0]),
         "gradient_norm": gradient_norm(problem, c, state, data),
     }
     if x.lengths is not None:
@@ -68,14 +69,7 @@ def accuracy_by_length(right: np.ndarray, lengths: np.ndarray) -> MatplotlibFigu
     axes.errorbar(
         middle, 100 * share, 100 * np.stack([share - low, high - share]), fmt="o-", color=BLUE, capsize=3
     )
-    for x, y, g in zip(middle, share, groups, strict=True):
-        axes.annotate(
-            f"{lengths[g].min()}–{lengths[g].max()}",
-            (x, 100 * y),
-            (0, 7),
-            textcoords="offset points",
-            fontsize=8,
-        )
+    axes.set_xticks(middle, [f"{lengths[g].min()}–{lengths[g].max()}" for g in groups])
     axes.set(xlabel="length of the signal, in steps (each dot: as many signals)", ylabel="right, in %")
     axes.set_title(f"Accuracy by length: {right.mean():.2%} of {len(right)} in all")
     return figure
@@ -109,6 +103,7 @@ def lengths_figure(data: Data) -> MatplotlibFigure:
         axes.axvline(time + 0.5, color=colour, lw=1.5, ls="--")
     what = "one array" if len(parts) == 1 else f"{len(parts)} buckets"
     axes.set(xlabel="length, in steps; dashed: the arrays'", ylabel="training signals")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(f"{padded_part(everything, buckets):.0%} of {what} is padding")
     return figure
 
@@ -160,7 +155,7 @@ def hidden_state(
         top.imshow(signal.T, cmap="RdBu_r", vmin=-limit, vmax=limit, **edges)
         middle.imshow(units[order], cmap="RdBu_r", vmin=-1, vmax=1, **edges)
         belief = beliefs(problem, c, state, data, signal)
-        for k in np.argsort(-belief.max(0))[:4]:
+        for k in {int(label): None, **dict.fromkeys(np.argsort(-belief.max(0))[:4].tolist())}:
             name, mark = classes[k], "true" if k == label else "other"
             style = {"lw": 2.2} if k == label else {"lw": 1, "ls": "--"}
             bottom.plot(
@@ -172,13 +167,13 @@ def hidden_state(
             )
         top.set_title(f"class {classes[label]}, {len(signal)} steps")
         bottom.set(xlabel="step", ylim=(-0.03, 1.03))
-        bottom.legend(fontsize=7, loc="center right")
+        bottom.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=3)
         for one in (top, middle):
             one.set_yticks([])
     names = ("signal", f"{len(order)} units of the first {c.cell}", "probability if it ended here")
     for one, name in zip(rows[:, 0], names, strict=True):
         one.set_ylabel(name)
-    figure.suptitle("What the network keeps of the past, from −1 (blue) to 1 (red)")
+    figure.suptitle("What the network keeps of the past (units from −1, blue, to 1, red)")
     return figure
 
 

@@ -10,6 +10,7 @@ from mi203jax.nn import (
     attention_output,
     gate_names,
     gru_cell,
+    init_cell,
     last_output,
     lstm_cell,
     mean_output,
@@ -38,8 +39,8 @@ class TestGates:
     @each_cell
     def test_the_next_state_follows_from_them(self, name):
         cell, params, xs, begin = CELLS[name], params_of(name), signals(5), some_state(name, 5)
-        states, gates = jax.jit(unroll_gates, static_argnums=0)(cell, params, xs, begin)
-        assert tuple(sorted(gates)) == tuple(sorted(gate_names(cell)))
+        states, gates = unroll_gates(cell, params, xs, begin)  # under jit, names would be sorted
+        assert tuple(gates) == gate_names(cell)
         outputs, end = unroll(cell, params, xs, None, begin)
         np.testing.assert_allclose(states.h, outputs, atol=1e-5)
         assert_close(jax.tree.map(lambda v: v[:, -1], states), end)
@@ -124,3 +125,26 @@ class TestOneVectorOfEachSignal:
         scores = jnp.asarray(1e4 * signals(features=1)[:, 0])
         pooled = attention_output(signals(), scores, np.array(TIME - 1))
         np.testing.assert_allclose(pooled, signals()[scores[:-1].argmax()], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        ([0, 3], "expected lengths from 1 to 6, got 0 at 0"),
+        ([3, -2], "got -2 at 1"),
+        ([3, 9], "got 9 at 1"),
+        ([2.5, 3.0], "expected lengths that are integers"),
+        ([3], r"expected lengths of shape \(2,\), got \(1,\)"),
+    ],
+)
+@pytest.mark.parametrize("pool", [last_output, mean_output])
+def test_lengths_that_cannot_be_pooled(pool, lengths, message):
+    with pytest.raises(ValueError, match=message):
+        pool(jnp.ones((2, 6, 3)), lengths)
+
+
+def test_lengths_may_be_a_list():
+    xs = jax.random.normal(jax.random.key(0), (2, 6, 3))
+    params = init_cell(gru_cell, jax.random.key(1), 3, 4)
+    expected = unroll(gru_cell, params, xs, jnp.array([2, 6]))[0]
+    np.testing.assert_array_equal(unroll(gru_cell, params, xs, [2, 6])[0], expected)
