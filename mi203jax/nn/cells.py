@@ -203,10 +203,16 @@ def check_widths(cell: CellFunction, params: Params, state: Any, x: jax.Array) -
     for v in state:
         if v.shape[-1:] != (hidden,):
             raise ValueError(f"{name}: expected a state of {hidden} units, as w_hidden has, got {v.shape}.")
-    if params["bias"].shape != (len(PARTS[cell].gates) * hidden,):
+    gates = len(PARTS[cell].gates)
+    width = gates * hidden
+    expected = {"w_input": (inputs, width), "w_hidden": (hidden, width), "bias": (width,)}
+    if cell is gru_cell:
+        expected["bias_hidden"] = (hidden,)
+    found = {n: v.shape for n, v in params.items()}
+    if found != expected:
         raise ValueError(
-            f"{name}: expected {len(PARTS[cell].gates)} gates of {hidden} units, got a bias of shape "
-            f"{params['bias'].shape}: parameters of another cell?"
+            f"{name}: expected {gates} gates of {hidden} units, {expected}, got {found}: "
+            "parameters of another cell?"
         )
 
 

@@ -341,3 +341,14 @@ class TestErrors:
             ValueError, match="gru_cell: expected 3 gates of 4 units, .*parameters of another cell"
         ):
             gru_cell(params, HiddenState(state.h), x)
+
+    @pytest.mark.parametrize(
+        ("name", "shape"), [("bias_hidden", (7,)), ("w_hidden", (4, 8)), ("w_input", (7, 9))]
+    )
+    def test_parameters_that_do_not_fit_each_other(self, name, shape):
+        params, (state, x) = params_of("gru"), step_of("gru")
+        with pytest.raises(ValueError, match=f"gru_cell: expected 3 gates of 4 units, .*'{name}': "):
+            gru_cell({**params, name: jnp.zeros(shape)}, state, x)
+        less = {n: v for n, v in params.items() if n != "bias_hidden"}
+        with pytest.raises(ValueError, match="parameters of another cell"):
+            gru_cell(less, state, x)
