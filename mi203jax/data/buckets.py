@@ -4,13 +4,14 @@ Slide "Réseau récurrent". The shapes of a compiled program are static: each bu
 of which a step runs one.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import jax
 
-from mi203jax.data.feed import Arrays
-from mi203jax.data.order import batch_indices, permuted
+from mi203jax.data.feed import Arrays, Resident
+from mi203jax.data.order import permuted
 from mi203jax.sequences import Bucket
 
 T = TypeVar("T")
@@ -31,17 +32,11 @@ class Buckets(NamedTuple):
         round_, place = t // count, t % count
         turn = permuted(jax.random.fold_in(jax.random.key(0), round_), place, count)
 
-        def of(number: int) -> Callable[[], T]:
-            arrays = self.arrays[number]
-            size = len(next(iter(arrays.values())))
+        def read(number: int) -> T:
+            bucket = Resident(self.arrays[number])
+            return f(bucket.batch(jax.random.fold_in(key, number), round_, batch_size))
 
-            def read() -> T:
-                chosen = batch_indices(jax.random.fold_in(key, number), round_, batch_size, size)
-                return f({name: values[chosen] for name, values in arrays.items()})
-
-            return read
-
-        return jax.lax.switch(turn, [of(number) for number in range(count)])
+        return jax.lax.switch(turn, [functools.partial(read, number) for number in range(count)])
 
 
 def in_buckets(arrays: Arrays, name: str, buckets: list[Bucket]) -> Buckets:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from mi203jax.nn.cells import CellFunction, parts_of, zero_state
+from mi203jax.nn.recurrent import check_signals
 
 
 def state_gradients(
@@ -40,12 +41,7 @@ def state_gradients(
     parts_of("state_gradients", cell)
     if not layers:
         raise ValueError("state_gradients: expected at least one layer.")
-    if xs.ndim < 2 or not jnp.issubdtype(xs.dtype, jnp.floating):
-        raise ValueError(
-            f"state_gradients: expected floating signals [..., time, inputs], got {xs.dtype} of shape "
-            f"{xs.shape}."
-        )
-    *batch, time, _ = xs.shape
+    batch, time = check_signals("state_gradients", xs)
     start = [
         zero_state(cell, batch, p["w_hidden"].shape[0], jnp.result_type(xs, p["w_hidden"])) for p in layers
     ]

@@ -64,7 +64,7 @@ def unroll(
     Raises:
         ValueError: if the shapes do not fit, or lengths are not whole numbers from 1 to time.
     """
-    batch, time = _check_signals("unroll", xs, lengths)
+    batch, time = check_signals("unroll", xs, lengths)
     state = _first_state("unroll", cell, params, xs, state)
     xs = jnp.moveaxis(xs, -2, 0)
     segment = _segment_length(time, checkpoint)
@@ -84,7 +84,8 @@ def unroll(
     return jnp.moveaxis(outputs, 0, -2), state
 
 
-def _check_signals(function: str, xs: jax.Array, lengths: Any) -> tuple[tuple[int, ...], int]:
+def check_signals(function: str, xs: jax.Array, lengths: Any = None) -> tuple[tuple[int, ...], int]:
+    """The batch's shape and the time of signals `[..., time, inputs]`; refuses others, with a ValueError."""
     if xs.ndim < 2 or not xs.shape[-2] or not jnp.issubdtype(xs.dtype, jnp.floating):
         raise ValueError(
             f"{function}: expected floating signals [..., time, inputs], got {xs.dtype} of shape {xs.shape}."
@@ -283,7 +284,7 @@ def unroll_gates(
         ValueError: if the cell is another, or the shapes do not fit.
     """
     parts = parts_of("unroll_gates", cell)
-    _check_signals("unroll_gates", xs, None)
+    check_signals("unroll_gates", xs)
     state = _first_state("unroll_gates", cell, params, xs, state)
 
     def step(state, x):

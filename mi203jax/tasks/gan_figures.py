@@ -16,7 +16,7 @@ from mi203jax.configs import GAN
 from mi203jax.core.task import Animation, Figure
 from mi203jax.data.feed import Data, Resident
 from mi203jax.dirac_gan import NO_STABILIZERS, Stabilizers, simulate, vector_field
-from mi203jax.tasks.pictures import COLOURS, evenly, grid, show
+from mi203jax.tasks.pictures import COLOURS, evenly, frame_of, grid, show
 from mi203jax.tasks.supervised import snapshot_iterations
 
 if TYPE_CHECKING:
@@ -130,9 +130,8 @@ def learning(c: GAN, state: "State", num_labels: int) -> Animation:
         picture = tiled(images, columns)
         axes.images[0].set_data(picture if picture.shape[-1] == 3 else picture.mean(-1))
         axes.set_title(f"{c.data}   step {step:,}")
-        canvas.draw()
+        frames.append(frame_of(canvas))
         figure.set_layout_engine("none")  # so that nothing moves but what is made
-        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
     return Animation([*frames, *frames[-1:] * 12], 8.0)
 
 

@@ -96,12 +96,7 @@ def loss(c: Memory, scores: jax.Array, batch: Arrays) -> jax.Array:
     """Costs `[batch]`: of a sum its squared error, of a copy the mean cross entropy of all steps."""
     if c.problem == "adding":
         return (scores[:, 0] - batch["target"]) ** 2
-    return _cross_entropy(scores, batch["target"]).mean(-1)
-
-
-def _cross_entropy(scores: jax.Array, target: jax.Array) -> jax.Array:
-    """Of each step, `[batch, time]`."""
-    return losses.softmax_cross_entropy(scores, target)
+    return losses.softmax_cross_entropy(scores, batch["target"]).mean(-1)
 
 
 def measure(c: Memory, scores: jax.Array, batch: Arrays) -> dict[str, jax.Array]:
@@ -110,7 +105,7 @@ def measure(c: Memory, scores: jax.Array, batch: Arrays) -> dict[str, jax.Array]
         return {"right": jnp.abs(scores[:, 0] - batch["target"]) < TOLERANCE}
     scores, target = scores[:, -c.symbols :], batch["target"][:, -c.symbols :]
     right = (scores.argmax(-1) == target).mean(-1, dtype=jnp.float32)
-    return {"accuracy": right, "recall_loss": _cross_entropy(scores, target).mean(-1)}
+    return {"accuracy": right, "recall_loss": losses.softmax_cross_entropy(scores, target).mean(-1)}
 
 
 def summarize(c: Memory, judged: Arrays, examples: Arrays) -> Metrics:

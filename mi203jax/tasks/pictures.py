@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.patches import Rectangle
@@ -46,6 +47,12 @@ def show(axes: Any, image: np.ndarray, **kwargs: Any) -> None:
         axes.imshow((image - min(0.0, image.min())) / max(1.0, np.ptp(image), image.max()), **kwargs)
     else:
         axes.imshow(image if image.ndim == 2 else image.mean(-1), **{"cmap": "gray", **kwargs})
+
+
+def frame_of(canvas: FigureCanvasAgg) -> np.ndarray:
+    """The figure as it is now, `[height, width, 3]`, uint8: a frame of an animation."""
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def class_colours(classes: Sequence[str]) -> np.ndarray:

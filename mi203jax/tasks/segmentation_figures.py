@@ -16,7 +16,7 @@ from mi203jax.configs import Segmentation
 from mi203jax.core.task import Animation, Figure
 from mi203jax.data.feed import Arrays, Data
 from mi203jax.tasks import supervised
-from mi203jax.tasks.pictures import class_colours, evenly, grid, show
+from mi203jax.tasks.pictures import class_colours, evenly, frame_of, grid, show
 from mi203jax.tasks.supervised import Problem, State
 
 RIGHT, WRONG, UNKNOWN = "#b0b0b0", "#c00000", "#ffffff"
@@ -157,6 +157,5 @@ def _frames(
         for picture, m in zip(shown, predicted, strict=True):
             picture.set_data(paint(m, colours))
         figure.suptitle(title)
-        canvas.draw()
-        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+        frames.append(frame_of(canvas))
     return frames

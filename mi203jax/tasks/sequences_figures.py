@@ -1,6 +1,7 @@
 """Figures of the classification of signals: who is taken for whom, and what the network keeps of the past."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from mi203jax.data.buckets import Buckets
 from mi203jax.data.feed import Arrays, Data, Resident
 from mi203jax.nn import CELLS, unroll_gates
 from mi203jax.sequences import Bucket, Sequences, padded_part, time_mask
-from mi203jax.tasks.pictures import COLOURS, confusion, evenly
+from mi203jax.tasks.pictures import COLOURS, confusion, evenly, frame_of
 from mi203jax.tasks.supervised import Problem, State, in_chunks, predict, scorer
 
 ORANGE, BLUE, PURPLE = COLOURS[0], COLOURS[4], "#5e3c99"
@@ -118,7 +119,7 @@ def first_layer(c: Config, state: State) -> dict[str, jax.Array]:
 
 def moments(time: int) -> np.ndarray:
     """Numbers of steps that are read at the moments that are shown, from 1 to `time`."""
-    return np.unique(np.linspace(1, time, min(time, MOMENTS)).round().astype(int))
+    return evenly(np.arange(1, time + 1), MOMENTS)
 
 
 def beliefs(problem: Problem, c: Config, state: State, data: Data, signal: np.ndarray) -> np.ndarray:
@@ -130,6 +131,15 @@ def beliefs(problem: Problem, c: Config, state: State, data: Data, signal: np.nd
         return jax.nn.softmax(predict(problem, c, state, data, Sequences(values, lengths)))
 
     return np.asarray(jax.jit(lambda n: in_chunks(read, n, 20))(lengths))
+
+
+def over_time(axes: Any, rows: np.ndarray, limit: float) -> None:
+    """Numbers from −limit (blue) to limit (red), `[rows, time]`, on axes that count steps from 1."""
+    extent = (0.5, rows.shape[1] + 0.5, 0, 1)
+    axes.imshow(
+        rows, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=extent, interpolation="nearest"
+    )
+    axes.set_yticks([])
 
 
 def hidden_state(
@@ -150,10 +160,8 @@ def hidden_state(
         units = np.asarray(states.h).T
         # Units in the order in which the first signal moves them most, the same for all.
         order = np.argsort(np.abs(units).argmax(1), kind="stable") if not len(order) else order
-        edges = {"aspect": "auto", "extent": (0.5, len(signal) + 0.5, 0, 1), "interpolation": "nearest"}
-        limit = np.abs(signal).max()
-        top.imshow(signal.T, cmap="RdBu_r", vmin=-limit, vmax=limit, **edges)
-        middle.imshow(units[order], cmap="RdBu_r", vmin=-1, vmax=1, **edges)
+        over_time(top, signal.T, np.abs(signal).max())
+        over_time(middle, units[order], 1)
         belief = beliefs(problem, c, state, data, signal)
         for k in {int(label): None, **dict.fromkeys(np.argsort(-belief.max(0))[:4].tolist())}:
             name, mark = classes[k], "true" if k == label else "other"
@@ -168,8 +176,6 @@ def hidden_state(
         top.set_title(f"class {classes[label]}, {len(signal)} steps")
         bottom.set(xlabel="step", ylim=(-0.03, 1.03))
         bottom.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=3)
-        for one in (top, middle):
-            one.set_yticks([])
     names = ("signal", f"{len(order)} units of the first {c.cell}", "probability if it ended here")
     for one, name in zip(rows[:, 0], names, strict=True):
         one.set_ylabel(name)
@@ -188,12 +194,8 @@ def gates(c: Config, state: State, signal: np.ndarray) -> Animation:
     canvas = FigureCanvasAgg(figure)
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.5))[:, 0]
     strip = above.subplots()
-    limit = np.abs(signal).max()
-    strip.imshow(
-        signal.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest",
-        extent=(0.5, len(signal) + 0.5, 0, 1),
-    )  # fmt: skip
-    strip.set(yticks=[], xlabel="step", title="signal")
+    over_time(strip, signal.T, np.abs(signal).max())
+    strip.set(xlabel="step", title="signal")
     cursor = strip.axvline(1, color="black", lw=2)
     images = {}
     for axes, (name, values) in zip(
@@ -214,9 +216,8 @@ def gates(c: Config, state: State, signal: np.ndarray) -> Animation:
         cursor.set_xdata([step + 1])
         for name, image in images.items():
             image.set_data(squares[name][step])
-        canvas.draw()
+        frames.append(frame_of(canvas))
         figure.set_layout_engine("none")  # so that nothing moves but what is shown
-        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
     return Animation([*frames, *frames[-1:] * 6], 6.0)
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure as MatplotlibFigure
 from mi203jax.configs import Vectors
 from mi203jax.core.task import Animation, Figure
 from mi203jax.data.feed import Data, Resident
+from mi203jax.tasks.pictures import frame_of
 from mi203jax.tasks.supervised import Problem, State, predict, snapshot_iterations
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # Okabe and Ito's, which colour-blind readers can tell apart
@@ -86,5 +87,4 @@ def _frame(
         x, y = points[labels == label].T
         axes.scatter(x, y, s=12, c=colour, marker=marker, edgecolors="white", linewidths=0.3)
     axes.set(xlim=axis[[0, -1]], ylim=axis[[0, -1]], xticks=[], yticks=[], title=title)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return frame_of(canvas)

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 INPUTS, HIDDEN, TIME = 7, 4, 14  # two segments of 7
 LENGTHS = np.array([9, 1, 5, 14, 3])
 TORCH = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
+each_cell = pytest.mark.parametrize("name", CELLS)
 PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 

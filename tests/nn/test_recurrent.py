@@ -26,6 +26,7 @@ from tests.nn.reading import (
     around,
     assert_close,
     assert_is_gradient,
+    each_cell,
     in_torch,
     layer_of,
     params_of,
@@ -36,8 +37,6 @@ from tests.nn.reading import (
 )
 
 pytestmark = pytest.mark.usefixtures("strict")
-
-each_cell = pytest.mark.parametrize("name", CELLS)
 
 
 class TestAgainstTorch:

@@ -21,14 +21,13 @@ from tests.nn.reading import (
     HIDDEN,
     TIME,
     assert_close,
+    each_cell,
     params_of,
     signals,
     some_state,
 )
 
 pytestmark = pytest.mark.usefixtures("strict")
-
-each_cell = pytest.mark.parametrize("name", CELLS)
 
 
 def sigmoid(x):

@@ -16,6 +16,7 @@ from tests.nn.reading import (
     TIME,
     around,
     assert_close,
+    each_cell,
     params_of,
     signals,
     sines,
@@ -24,9 +25,6 @@ from tests.nn.reading import (
 )
 
 pytestmark = pytest.mark.usefixtures("strict")
-
-
-each_cell = pytest.mark.parametrize("name", CELLS)
 
 
 class TestDerivatives:
