@@ -1,0 +1,111 @@
+"""The fundamental equation of Q* on a finite process (slides "Équation fondamentale de Q*", "Cas fini")."""
+
+import jax
+import jax.numpy as jnp
+
+from mi203jax.rl.finite_mdp import FiniteMDP, expectation, expected_reward, policy_transition
+
+UNROLLED = 16
+"""Up to so many successors of an action, one fused loop over states is faster than a sum over an axis."""
+
+
+def bellman_operator(mdp: FiniteMDP, q: jax.Array) -> jax.Array:
+    """The right-hand side of the equation, of which Q* is the fixed point.
+
+    (TQ)(s, a) = Σ_s' P(s' | s, a) (r(s, a, s') + γ max_a' Q(s', a')), 0 where s is terminal.
+
+    Args:
+        mdp: the process.
+        q: Q, `[S, A]`.
+
+    Returns:
+        TQ, `[S, A]`. No closer to Q* in no state than γ times as far as Q (in the largest difference).
+    """
+    return one_step(mdp, expected_reward(mdp), state_value(q))
+
+
+def one_step(mdp: FiniteMDP, reward: jax.Array, value: jax.Array) -> jax.Array:
+    """Q(s, a), where what comes after one step is worth V(s'); 0 where s is terminal.
+
+    Args:
+        mdp: the process.
+        reward: its `expected_reward`, which many calls can share, `[S, A]`.
+        value: V, `[S]`.
+    """
+    q = reward + jnp.asarray(mdp.discount, value.dtype) * _expected_value(mdp, value)
+    return jnp.where(jnp.asarray(mdp.terminal)[:, None], 0.0, q)
+
+
+def state_value(q: jax.Array) -> jax.Array:
+    """V(s) = max_a Q(s, a): `[S, A]` -> `[S]`."""
+    if q.shape[1] > UNROLLED:
+        return q.max(1)
+    value = q[:, 0]
+    for a in range(1, q.shape[1]):
+        value = jnp.maximum(value, q[:, a])
+    return value
+
+
+def _expected_value(mdp: FiniteMDP, value: jax.Array) -> jax.Array:
+    """Σ_s' P(s' | s, a) V(s'), `[S, A]`."""
+    probability = jnp.asarray(mdp.transition, value.dtype)
+    if mdp.successor is None:
+        return expectation(probability, value)
+    successor = jnp.asarray(mdp.successor)
+    if probability.shape[2] > UNROLLED:
+        return expectation(probability, value[successor])
+    each = (
+        expectation(probability[..., k : k + 1], value[successor[..., k : k + 1]])
+        for k in range(probability.shape[2])
+    )
+    return sum(each, start=jnp.zeros(probability.shape[:2], value.dtype))
+
+
+def bellman_residual(mdp: FiniteMDP, q: jax.Array) -> jax.Array:
+    """TQ − Q, `[S, A]`: 0 everywhere for Q* alone; 0 also where both are −∞.
+
+    With γ < 1, |Q − Q*| is nowhere larger than the largest |TQ − Q| / (1 − γ).
+    """
+    return difference(bellman_operator(mdp, q), q)
+
+
+def difference(a: jax.Array, b: jax.Array) -> jax.Array:
+    """a − b, 0 where they are equal, infinite values too."""
+    return jnp.where(a == b, 0.0, a - b)
+
+
+def greedy_policy(q: jax.Array) -> jax.Array:
+    """π(s) = argmax_a Q(s, a): `[S, A]` -> `[S]`, int32; of equal ones the first."""
+    return q.argmax(1).astype(jnp.int32)
+
+
+def policy_value(mdp: FiniteMDP, policy: jax.Array) -> jax.Array:
+    """Q^π: the score obtainable by beginning with a in s and following π from then on.
+
+    V^π solves the linear equations V = r_π + γ P_π V, here by a dense solver: for some thousands of states.
+
+    Args:
+        mdp: the process. With γ = 1, π must reach a terminal state from everywhere.
+        policy: π, `[S]`, integer.
+
+    Returns:
+        Q^π, `[S, A]`; not finite where the equations have no solution.
+    """
+    reward = expected_reward(mdp)
+    own = jnp.take_along_axis(reward, policy[:, None], 1)[:, 0]
+    probability = policy_transition(mdp, policy)
+    dead = _leads_to(probability, own == -jnp.inf)
+    matrix = jnp.eye(mdp.num_states) - mdp.discount * jnp.where(dead[:, None], 0.0, probability)
+    value = jnp.linalg.solve(matrix, jnp.where(dead, 0.0, own))
+    return one_step(mdp, reward, jnp.where(dead, -jnp.inf, value))
+
+
+def _leads_to(probability: jax.Array, states: jax.Array) -> jax.Array:
+    """Whether a chain, `[S, S]`, may come from each state to some of these, `[S]`, bool."""
+
+    def grow(carry):
+        found, _ = carry
+        new = found | ((probability > 0) & found).any(1)
+        return new, (new != found).any()
+
+    return jax.lax.while_loop(lambda carry: carry[1], grow, (states, states.any()))[0]
