@@ -70,7 +70,7 @@ def bellman_residual(mdp: FiniteMDP, q: jax.Array) -> jax.Array:
 
 
 def difference(a: jax.Array, b: jax.Array) -> jax.Array:
-    """a − b, 0 where they are equal, infinite values too."""
+    """The difference a − b, 0 where they are equal, infinite values too."""
     return jnp.where(a == b, 0.0, a - b)
 
 

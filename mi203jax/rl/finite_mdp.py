@@ -1,4 +1,4 @@
-"""Finite decision processes as arrays (slides "Agent", "Cas fini"): dense for small ones, sparse for large."""
+"""Finite decision processes as arrays (slides "Agent", "Cas fini"): dense or, for large ones, sparse."""
 
 import dataclasses
 from typing import Any
@@ -15,17 +15,17 @@ Array = Any
 class FiniteMDP:
     """An environment of which everything is known: S states, A actions, and where each may lead.
 
-    A pytree of arrays, so that it may be an argument of a compiled function. A dense one has K = S successors
-    of each action, in order; a sparse one names its K. To know Q* to more than the six digits of float32, call
-    what solves it under `jax.enable_x64(True)`: the arrays are kept as they were given.
+    A pytree of arrays, so that it may be an argument of a compiled function. A dense one has K = S
+    successors of each action, in order; a sparse one names its K. To know Q* to more than the six digits of
+    float32, call what solves it under `jax.enable_x64(True)`: the arrays are kept as they were given.
 
     Attributes:
         transition: P(s' | s, a), `[S, A, K]`.
-        reward: r(s, a, s'), `[S, A, K]`, or what is expected of it, r(s, a), `[S, A]`. −∞ marks an action that
-            s does not offer.
+        reward: r(s, a, s'), `[S, A, K]`, or what is expected of it, r(s, a), `[S, A]`. −∞ marks an action
+            that s does not offer.
         discount: γ in [0, 1].
-        terminal: states in which the episode is over, `[S]`, bool; None: none. Nothing comes after: their Q is
-            0, and their rows are not read.
+        terminal: states in which the episode is over, `[S]`, bool; None: none. Nothing comes after: their
+            Q is 0, and their rows are not read.
         successor: which states the K are, `[S, A, K]`, integer; None: all, in order.
 
     Raises:

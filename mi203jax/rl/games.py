@@ -33,9 +33,9 @@ def grid_world(
 ) -> GridWorld:
     """A game in which one walks a map to its goal, with the slide's numbers as rewards.
 
-    Sparse: +100 on winning, −100 when the game is over, else 0. Dense: +100,000, −100,000, else the score that
-    the game shows after the move: the sum of the treasures found so far. Both play the same game. Its state is
-    the cell and which treasures were taken, since the score depends on them.
+    Sparse: +100 on winning, −100 when the game is over, else 0. Dense: +100,000, −100,000, else the score
+    that the game shows after the move: the sum of the treasures found so far. Both play the same game. Its
+    state is the cell and which treasures were taken, since the score depends on them.
 
     Args:
         map_: rows of as many characters: `#` wall, `.` floor, `S` where the game may begin (anywhere on the
@@ -80,8 +80,8 @@ def _read(map_: Sequence[str]) -> np.ndarray:
     known = [WALL, FLOOR, START, GOAL, HOLE, *"123456789"]
     for row, column in np.argwhere(~np.isin(cells, known)):
         raise ValueError(
-            f"grid_world: unknown character {str(cells[row, column])!r} in row {row}, column {column}: expected "
-            f"one of {' '.join(known)}."
+            f"grid_world: unknown character {str(cells[row, column])!r} in row {row}, column {column}: "
+            f"expected one of {' '.join(known)}."
         )
     if not np.isin(cells, (START, FLOOR)).any():
         raise ValueError("grid_world: nowhere to begin: expected an S, or some floor.")
@@ -143,8 +143,8 @@ def from_gymnasium(env: Any, discount: float = 0.99) -> FiniteMDP:
     table = getattr(getattr(env, "unwrapped", env), "P", None)
     if not table:
         raise ValueError(
-            f"from_gymnasium: {env} has no table P of its transitions: expected FrozenLake, CliffWalking, Taxi "
-            "or one like them."
+            f"from_gymnasium: {env} has no table P of its transitions: expected FrozenLake, CliffWalking, "
+            "Taxi or one like them."
         )
     number, actions = len(table), len(table[0])
     rows = [list(table[s][a]) for s in range(number) for a in range(actions)]

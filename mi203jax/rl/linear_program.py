@@ -33,12 +33,12 @@ def linear_program(mdp: FiniteMDP, form: Literal["expected", "per_successor"] = 
 
     Returns:
         Q; and the multipliers of its constraints, which say how often each (s, a) is met, the k-th step
-        counting γ^k, if a game is begun once with every (s, a) and then played as Q tells. Q of an action that
-        is not offered is −∞.
+        counting γ^k, if a game is begun once with every (s, a) and then played as Q tells. Q of an action
+        that is not offered is −∞.
 
     Raises:
-        ValueError: if the program is infeasible, as where a circle pays with γ = 1; if it is unbounded, as with
-            γ = 1 where no end can be reached, naming the states; or if the form is unknown.
+        ValueError: if the program is infeasible, as where a circle pays with γ = 1; if it is unbounded, as
+            with γ = 1 where no end can be reached, naming the states; or if the form is unknown.
     """
     from scipy import optimize
 
@@ -46,7 +46,7 @@ def linear_program(mdp: FiniteMDP, form: Literal["expected", "per_successor"] = 
         raise ValueError(f"linear_program: expected form to be expected or per_successor, got {form!r}.")
     check_end("linear_program", mdp)
     possible = _playable(offered_transitions(mdp), np.asarray(successors(mdp)), np.asarray(mdp.terminal))
-    pairs = possible.any(-1)
+    pairs = np.any(possible, -1)
     q = np.where(np.asarray(mdp.terminal)[:, None], 0.0, np.full(pairs.shape, -np.inf))
     occupancy = np.zeros(pairs.shape)
     if not pairs.any():
@@ -78,7 +78,7 @@ def _playable(possible: np.ndarray, successor: np.ndarray, terminal: np.ndarray)
 def _constraints(
     mdp: FiniteMDP, possible: np.ndarray, pairs: np.ndarray, form: str
 ) -> tuple[Any, np.ndarray, np.ndarray]:
-    """A and b of A x ≤ b, x being Q of each pair, then V of each state; and the pair of each of its first rows."""
+    """A and b of A x ≤ b, x being Q of each pair, then V of each state; which pair its rows bound."""
     from scipy import sparse
 
     number = int(pairs.sum())

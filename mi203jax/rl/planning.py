@@ -62,7 +62,7 @@ def _value_iteration(mdp: FiniteMDP, tolerance, max_iterations, value) -> Soluti
         low: jax.Array  # least and largest change of the last sweep
         high: jax.Array
         size: jax.Array  # largest |V| that is finite
-        count: jax.Array
+        sweeps: jax.Array
 
     def limits(sweep):
         """The bound that the changes give, and what rounding leaves."""
@@ -72,13 +72,13 @@ def _value_iteration(mdp: FiniteMDP, tolerance, max_iterations, value) -> Soluti
 
     def going_on(sweep):
         error, rounding = limits(sweep)
-        return (sweep.count < max_iterations) & ~(error <= jnp.maximum(tolerance, rounding))
+        return (sweep.sweeps < max_iterations) & ~(error <= jnp.maximum(tolerance, rounding))
 
     def once(sweep):
         new = state_value(one_step(mdp, reward, sweep.value))
         change = difference(new, sweep.value)
         size = jnp.where(jnp.isfinite(new), jnp.abs(new), 0).max()
-        return Sweep(new, change.min(), change.max(), size, sweep.count + 1)
+        return Sweep(new, change.min(), change.max(), size, sweep.sweeps + 1)
 
     infinite = jnp.asarray(jnp.inf, reward.dtype)
     start = Sweep(value, -infinite, infinite, jnp.zeros_like(infinite), jnp.int32(0))
@@ -87,7 +87,7 @@ def _value_iteration(mdp: FiniteMDP, tolerance, max_iterations, value) -> Soluti
     middle = jnp.where(jnp.isfinite(middle), middle, 0.0)
     q = one_step(mdp, reward, jnp.where(jnp.asarray(mdp.terminal), 0.0, end.value + middle))
     error, rounding = limits(end)
-    return Solution(q, end.count, jnp.where(gamma < 1, error + rounding, jnp.inf))
+    return Solution(q, end.sweeps, jnp.where(gamma < 1, error + rounding, jnp.inf))
 
 
 def policy_iteration(mdp: FiniteMDP, max_iterations: int = 1000) -> Solution:
@@ -213,13 +213,13 @@ def check_end(function: str, mdp: FiniteMDP) -> None:
     if len(lost):
         names = ", ".join(map(str, lost[:5])) + (", …" if len(lost) > 5 else "")
         raise ValueError(
-            f"{function}: with γ = 1 an episode must end, but from {len(lost)} of {end} states no terminal state "
-            f"can be reached: {names}. Expected a discount below 1, or terminal states that can be reached."
+            f"{function}: with γ = 1 an episode must end, but from {len(lost)} of {end} states no terminal "
+            f"state can be reached: {names}. Expected a discount below 1, or an end that can be reached."
         )
 
 
 def offered_transitions(mdp: FiniteMDP) -> np.ndarray:
-    """What may happen: which of the K successors each action that is offered may lead to, `[S, A, K]`, bool."""
+    """Which of its K successors each action that is offered may lead to, `[S, A, K]`, bool."""
     reward = np.asarray(mdp.reward)
     offered = (reward.max(-1) if reward.ndim == 3 else reward) > -np.inf
     live = ~np.asarray(mdp.terminal)[:, None]

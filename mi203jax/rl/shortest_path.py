@@ -26,11 +26,11 @@ def edges(function: str, weights: Any, target: int) -> Edges:
         target: a node.
 
     Raises:
-        ValueError: if the weights are not a square of numbers above −∞, the target is no node, or an edge from
-            a node to itself is of negative length.
+        ValueError: if the weights are not a square of numbers above −∞, the target is no node, or an edge
+            from a node to itself is of negative length.
     """
     sparse = hasattr(weights, "tocoo")
-    table = weights.tocoo() if sparse else np.asarray(weights)
+    table: Any = weights.tocoo() if sparse else np.asarray(weights)
     if table.ndim != 2 or table.shape[0] != table.shape[1] or not table.shape[0]:
         raise ValueError(f"{function}: expected weights of shape [nodes, nodes], got {table.shape}.")
     check_node(function, "target", target, table.shape[0])
@@ -87,8 +87,8 @@ def shortest_path_distances(weights: Any, target: int) -> jax.Array:
         D, `[nodes]`, float32 (float64 under `jax.enable_x64(True)`); ∞ where no path leads to C.
 
     Raises:
-        ValueError: if the weights are not a square of numbers, the target is no node, or a cycle from which it
-            can be reached is of negative length: no path is the shortest then.
+        ValueError: if the weights are not a square of numbers, the target is no node, or a cycle from which
+            it can be reached is of negative length: no path is the shortest then.
     """
     name = "shortest_path_distances"
     return distances_to(name, edges(name, weights, target), target)
