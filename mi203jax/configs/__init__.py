@@ -1,6 +1,7 @@
 """The configuration of each task: its fields, their meaning, their limits. Nothing here needs jax."""
 
 from mi203jax.configs.autoencoder import Autoencoder
+from mi203jax.configs.bellman import Bellman
 from mi203jax.configs.characters import Characters
 from mi203jax.configs.detection import Detection, SlidingWindow
 from mi203jax.configs.dqn import DQN
@@ -13,8 +14,10 @@ from mi203jax.configs.optimized import Optimized
 from mi203jax.configs.pqn import PQN
 from mi203jax.configs.q_learning import QLearning
 from mi203jax.configs.recurrent import Recurrent
+from mi203jax.configs.relu_q import ReluQ
 from mi203jax.configs.segmentation import Segmentation
 from mi203jax.configs.sequences import Sequences
+from mi203jax.configs.shortest_path import ShortestPath
 from mi203jax.configs.supervised import Supervised
 from mi203jax.configs.vectors import Vectors
 
@@ -23,6 +26,7 @@ __all__ = [
     "GAN",
     "PQN",
     "Autoencoder",
+    "Bellman",
     "Characters",
     "Detection",
     "Feedforward",
@@ -32,8 +36,10 @@ __all__ = [
     "Optimized",
     "QLearning",
     "Recurrent",
+    "ReluQ",
     "Segmentation",
     "Sequences",
+    "ShortestPath",
     "SlidingWindow",
     "Supervised",
     "Vectors",

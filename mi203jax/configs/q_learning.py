@@ -33,6 +33,9 @@ DISCRETE = {
 }
 """gymnax's environments whose actions are buttons, and the step at which each cuts an episode."""
 
+GRIDS = {"Rooms-grid": 100, "SlipperyRooms-grid": 100}
+"""Our own games on a map, of which Q* can be computed, and the step at which each cuts an episode."""
+
 CONTINUOUS = (
     "Pendulum-v1",
     "MountainCarContinuous-v0",
@@ -49,7 +52,7 @@ class QLearning(RunConfig):
 
     total_steps: int = static(512_000, "length of the run, in environment steps", "[1, 2000000000]")
     eval_every: int = static(25_600, "environment steps between two evaluations", "[1, inf)")
-    env: str = static("Breakout-MinAtar", "gymnax environment with discrete actions")
+    env: str = static("Breakout-MinAtar", "environment with discrete actions: gymnax's, or Rooms-grid")
     num_envs: int = static(64, "environments that play side by side", "[1, inf)")
     learning_rate: float = traced(5e-4, "step size of the optimiser", "(0, inf)")
     decay: float = traced(1.0, "part of the step size that is gone at the end, linearly", "[0, 1]")
@@ -69,7 +72,7 @@ class QLearning(RunConfig):
         super().check()
         # An environment that the user registered with gymnax counts too.
         gymnax = sys.modules.get("gymnax")
-        known = {*DISCRETE, *(gymnax.registered_envs if gymnax else ())}
+        known = {*DISCRETE, *GRIDS, *(gymnax.registered_envs if gymnax else ())}
         if self.env in CONTINUOUS:
             raise UsageError(
                 f"env={self.env} has continuous actions: expected an environment with discrete "

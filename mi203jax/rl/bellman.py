@@ -21,7 +21,7 @@ def bellman_operator(mdp: FiniteMDP, q: jax.Array) -> jax.Array:
     Returns:
         TQ, `[S, A]`. No closer to Q* in no state than γ times as far as Q (in the largest difference).
     """
-    return one_step(mdp, expected_reward(mdp), state_value(q))
+    return one_step(mdp, expected_reward(mdp), state_value(jnp.asarray(q)))
 
 
 def one_step(mdp: FiniteMDP, reward: jax.Array, value: jax.Array) -> jax.Array:
@@ -32,7 +32,10 @@ def one_step(mdp: FiniteMDP, reward: jax.Array, value: jax.Array) -> jax.Array:
         reward: its `expected_reward`, which many calls can share, `[S, A]`.
         value: V, `[S]`.
     """
-    q = reward + jnp.asarray(mdp.discount, value.dtype) * _expected_value(mdp, value)
+    value = jnp.asarray(value, jnp.result_type(value, reward))
+    # A state that offers nothing stays at −∞ with γ = 0.
+    value = jnp.where(value == -jnp.inf, value, jnp.asarray(mdp.discount, value.dtype) * value)
+    q = reward + _expected_value(mdp, value)
     return jnp.where(jnp.asarray(mdp.terminal)[:, None], 0.0, q)
 
 
@@ -91,11 +94,13 @@ def policy_value(mdp: FiniteMDP, policy: jax.Array) -> jax.Array:
     Returns:
         Q^π, `[S, A]`; not finite where the equations have no solution.
     """
-    reward = expected_reward(mdp)
+    reward, policy = expected_reward(mdp), jnp.asarray(policy)
+    gamma = jnp.asarray(mdp.discount, reward.dtype)
     own = jnp.take_along_axis(reward, policy[:, None], 1)[:, 0]
-    probability = policy_transition(mdp, policy)
+    probability = policy_transition(mdp, policy).astype(reward.dtype)
     dead = _leads_to(probability, own == -jnp.inf)
-    matrix = jnp.eye(mdp.num_states) - mdp.discount * jnp.where(dead[:, None], 0.0, probability)
+    probability = jnp.where(dead[:, None], 0.0, probability)
+    matrix = jnp.eye(mdp.num_states, dtype=reward.dtype) - gamma * probability
     value = jnp.linalg.solve(matrix, jnp.where(dead, 0.0, own))
     return one_step(mdp, reward, jnp.where(dead, -jnp.inf, value))
 
@@ -105,7 +110,7 @@ def _leads_to(probability: jax.Array, states: jax.Array) -> jax.Array:
 
     def grow(carry):
         found, _ = carry
-        new = found | ((probability > 0) & found).any(1)
+        new = found | ((probability > 0) & found[None]).any(1)
         return new, (new != found).any()
 
     return jax.lax.while_loop(lambda carry: carry[1], grow, (states, states.any()))[0]

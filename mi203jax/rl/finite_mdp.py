@@ -22,7 +22,7 @@ class FiniteMDP:
     Attributes:
         transition: P(s' | s, a), `[S, A, K]`.
         reward: r(s, a, s'), `[S, A, K]`, or what is expected of it, r(s, a), `[S, A]`. −∞ marks an action
-            that s does not offer.
+            that s does not offer; one that may lead to where none is offered is worth −∞ too, whatever γ.
         discount: γ in [0, 1].
         terminal: states in which the episode is over, `[S]`, bool; None: none. Nothing comes after: their
             Q is 0, and their rows are not read.
@@ -41,7 +41,11 @@ class FiniteMDP:
     successor: Array = None
 
     def __post_init__(self) -> None:
-        """Checks what is known, and gives defaults their form."""
+        """Checks what is known, and gives lists and defaults their form."""
+        for name in _NAMES:
+            value = getattr(self, name)
+            if value is not None and not hasattr(value, "dtype"):  # numbers and lists
+                object.__setattr__(self, name, np.asarray(value))
         if self.terminal is None:
             object.__setattr__(self, "terminal", np.zeros(np.shape(self.transition)[:1], bool))
         if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(vars(self))):
@@ -83,8 +87,9 @@ def _check(mdp: FiniteMDP) -> None:
         raise ValueError(
             f"FiniteMDP: expected terminal to be {p.shape[:1]} bools, got {terminal.dtype} {terminal.shape}."
         )
-    if np.ndim(mdp.discount) or not 0 <= mdp.discount <= 1:
-        raise ValueError(f"FiniteMDP: expected a discount in [0, 1], got {mdp.discount}.")
+    discount = np.asarray(mdp.discount)
+    if discount.ndim or discount.dtype.kind in "OUSb" or not 0 <= discount <= 1:
+        raise ValueError(f"FiniteMDP: expected a discount in [0, 1], got {mdp.discount!r}.")
     if mdp.successor is not None:
         _check_successors(np.asarray(mdp.successor), p.shape)
     _check_rows(p, r, ~terminal)
@@ -137,8 +142,13 @@ def from_sparse(transition: Any, reward: Array, discount: float, terminal: Array
         With as many successors as the fullest row has.
 
     Raises:
-        ValueError: as `FiniteMDP` does, and if the shapes do not fit.
+        ValueError: as `FiniteMDP` does, and if the transition is not sparse or the shapes do not fit.
     """
+    if not hasattr(transition, "tocsr"):
+        raise ValueError(
+            f"from_sparse: expected a matrix of scipy.sparse, got {type(transition).__name__}: "
+            "FiniteMDP takes dense ones."
+        )
     rows = transition.tocsr()
     reward = np.asarray(reward)
     if reward.ndim != 2 or rows.shape != (reward.size, len(reward)):

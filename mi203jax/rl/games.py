@@ -13,6 +13,26 @@ MOVES = ((0, -1), (1, 0), (0, 1), (-1, 0))  # as in FrozenLake: left, down, righ
 MOVE_NAMES = ("left", "down", "right", "up")
 WIN, GAME_OVER = {"sparse": 100.0, "dense": 100_000.0}, {"sparse": -100.0, "dense": -100_000.0}
 WALL, FLOOR, START, GOAL, HOLE = "#.SGX"
+MAPS = {
+    "rooms": (
+        "S...#....",
+        "....#....",
+        ".........",
+        "....#..X.",
+        "#.####.##",
+        "....#....",
+        ".X..#....",
+        ".........",
+        "....#...G",
+    ),
+    "cliff": (
+        "............",
+        "............",
+        "............",
+        "SXXXXXXXXXXG",
+    ),
+}
+"""Maps for `grid_world`, by name."""
 
 
 class GridWorld(NamedTuple):
@@ -22,6 +42,8 @@ class GridWorld(NamedTuple):
     cells: np.ndarray  # the map, [height, width], one character each
     position: np.ndarray  # row and column of each state, [S, 2], int
     score: np.ndarray  # the game's score in each state, [S], float
+    treasures: list[tuple[int, int]]  # where they lie
+    taken: np.ndarray  # which of them are, in each state, [S, treasures], bool
     start: np.ndarray  # probability that the game begins in each state, [S]
 
 
@@ -70,7 +92,7 @@ def grid_world(
         turns, probability = turns[..., :1], probability[..., :1]
     mdp = FiniteMDP(probability, outcome[turns], discount, np.isin(kind, (GOAL, HOLE)), turns)
     begins = np.isin(kind, START if (cells == START).any() else FLOOR) & ~taken.any(1)
-    return GridWorld(mdp, cells, position, points, begins / begins.sum())
+    return GridWorld(mdp, cells, position, points, treasures, taken, begins / begins.sum())
 
 
 def _read(map_: Sequence[str]) -> np.ndarray:
@@ -134,8 +156,8 @@ def from_gymnasium(env: Any, discount: float = 0.99) -> FiniteMDP:
         discount: γ, which gymnasium does not name.
 
     Returns:
-        Its states in their order. A state is terminal if whatever enters it ends the episode. Where the table
-        enters a state in both ways, as Taxi's does, one more state stands for the end, the last one.
+        Its states in their order. A state is terminal if whatever enters it ends the episode. Where one is
+        entered in both ways, as Taxi's are, or begun in, one more state stands for the end, the last one.
 
     Raises:
         ValueError: if it has no such table, or as `FiniteMDP` does.
@@ -148,7 +170,8 @@ def from_gymnasium(env: Any, discount: float = 0.99) -> FiniteMDP:
         )
     number, actions = len(table), len(table[0])
     rows = [list(table[s][a]) for s in range(number) for a in range(actions)]
-    ways: dict[bool, set[int]] = {True: set(), False: set()}
+    begins = np.flatnonzero(getattr(getattr(env, "unwrapped", env), "initial_state_distrib", ()))
+    ways: dict[bool, set[int]] = {True: set(), False: set(begins.tolist())}
     for s, a in itertools.product(range(number), range(actions)):
         for p, after, _, ends in table[s][a]:
             # What an absorbing state does to itself does not count.
@@ -186,8 +209,8 @@ def from_graph(weights: Any, target: int) -> FiniteMDP:
         of A, −∞ there.
 
     Raises:
-        ValueError: if the weights are not a square of numbers, the target is no node, or a cycle is of
-            negative length, since every path through it could be shortened.
+        ValueError: if the weights are not a square of numbers, the target is no node, or a cycle that leads
+            to it is of negative length, since every path through it could be shortened.
     """
     found = edges("from_graph", weights, target)
     reaches = np.isfinite(distances_to("from_graph", found, target))

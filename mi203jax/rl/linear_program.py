@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from mi203jax.rl.finite_mdp import FiniteMDP, successors
-from mi203jax.rl.planning import check_end, offered_transitions
+from mi203jax.rl.planning import check_end, playable_transitions
 
 
 class LinearProgram(NamedTuple):
@@ -45,7 +45,7 @@ def linear_program(mdp: FiniteMDP, form: Literal["expected", "per_successor"] = 
     if form not in ("expected", "per_successor"):
         raise ValueError(f"linear_program: expected form to be expected or per_successor, got {form!r}.")
     check_end("linear_program", mdp)
-    possible = _playable(offered_transitions(mdp), np.asarray(successors(mdp)), np.asarray(mdp.terminal))
+    possible = playable_transitions(mdp)
     pairs = np.any(possible, -1)
     q = np.where(np.asarray(mdp.terminal)[:, None], 0.0, np.full(pairs.shape, -np.inf))
     occupancy = np.zeros(pairs.shape)
@@ -57,22 +57,12 @@ def linear_program(mdp: FiniteMDP, form: Literal["expected", "per_successor"] = 
     found = optimize.linprog(cost, matrix, limits, bounds=(None, None), method="highs", options=_PRECISE)
     if found.status != 0:
         raise ValueError(f"linear_program: {_reason(found)}")
-    q[pairs] = found.x[:number]
+    q[pairs] = found.x[:number] + 0.0  # not −0
     occupancy[pairs] = np.bincount(owner, -found.ineqlin.marginals[: len(owner)], number)
     return LinearProgram(q, occupancy, len(limits))
 
 
 _PRECISE = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
-
-
-def _playable(possible: np.ndarray, successor: np.ndarray, terminal: np.ndarray) -> np.ndarray:
-    """What may happen without ever being where no action is left."""
-    while True:
-        dead = ~terminal & ~possible.any((1, 2))
-        fatal = (possible & dead[successor]).any(-1)
-        if not fatal.any():
-            return possible
-        possible = possible & ~fatal[..., None]
 
 
 def _constraints(
@@ -90,6 +80,8 @@ def _constraints(
     after = np.asarray(successors(mdp))[s, a, k]
     if form == "expected":  # a row a pair; their sum over successors
         row, owner = of_pair[s, a], np.arange(number)
+        # A row of float32 that sums to more than 1 would be, with γ = 1, a circle that pays.
+        p = p / np.bincount(row, p, number)[row]
         limits = -np.bincount(row, p * reward, number)
     else:  # a row a successor
         row, owner = np.arange(len(s)), of_pair[s, a]

@@ -1,11 +1,13 @@
 """Q* of a finite process whose equation is known: by value iteration and by policy iteration."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mi203jax.arguments import check_int
 from mi203jax.rl.bellman import difference, one_step, policy_value, state_value
 from mi203jax.rl.finite_mdp import FiniteMDP, expected_reward, successors
 
@@ -27,26 +29,50 @@ def value_iteration(
     1994, 6.6: bounds of MacQueen and Porteus), so that their middle is taken in the end, and half of their
     distance is the bound. It stops when that is within the tolerance, or below what the dtype can tell apart,
     which `bound` then says. With γ = 1 there is no such bound: it stops when nothing changes by more than
-    the tolerance, at the best score of those policies that come to an end.
+    the tolerance, at the best score of those policies that come to an end: it begins with the score of one.
 
     Args:
         mdp: the process, dense or sparse.
         tolerance: largest error of Q that is accepted.
         max_iterations: sweeps after which it gives up; `bound` then says how far it came.
-        value: V to begin with, `[S]`; None: 0, or, with γ = 1 and certain successors (K = 1), −∞ but for the
-            end, from which as many sweeps suffice as the longest of the best paths has steps.
+        value: V to begin with, `[S]`; None: 0, or, with γ = 1, which must not be traced then, less than V*.
 
     Returns:
         Q of the dtype of the process.
 
     Raises:
-        ValueError: with γ = 1, naming states from which no end can be reached.
+        ValueError: if `max_iterations` is not positive or the value not `[S]`; with γ = 1, naming states
+            from which no end can be reached.
     """
     check_end("value_iteration", mdp)
+    check_int("value_iteration", "max_iterations", max_iterations)
     if value is None:
-        certain = mdp.transition.shape[2] == 1 and has_no_discount(mdp)
-        value = jnp.where(jnp.asarray(mdp.terminal), 0.0, -jnp.inf if certain else 0.0)
+        value = np.zeros(mdp.num_states)
+        if has_no_discount(mdp):
+            value = _value_below(mdp, tolerance, max_iterations)
+    if np.shape(value) != (mdp.num_states,):
+        raise ValueError(
+            f"value_iteration: expected a value of shape {(mdp.num_states,)}, got {np.shape(value)}."
+        )
     return _value_iteration(mdp, tolerance, max_iterations, value)
+
+
+@jax.jit
+def _value_below(mdp: FiniteMDP, tolerance, max_iterations) -> jax.Array:
+    """A V, `[S]`, below that of the best policy that comes to an end, as V ← max_a r + P V needs with γ = 1.
+
+    From above it would stop at what going round for ever scores, where nothing is lost by that.
+    """
+    if mdp.transition.shape[2] == 1:  # then as many sweeps suffice as the longest of the best paths has steps
+        return jnp.where(jnp.asarray(mdp.terminal), 0.0, -jnp.inf)
+    policy = ending_policy(mdp)
+
+    def followed(table):
+        return jnp.asarray(table)[jnp.arange(mdp.num_states), policy][:, None]
+
+    tables = jax.tree.map(followed, (mdp.transition, mdp.reward, mdp.successor))
+    alone = dataclasses.replace(mdp, **dict(zip(("transition", "reward", "successor"), tables, strict=True)))
+    return _value_iteration(alone, tolerance, max_iterations, jnp.zeros(mdp.num_states)).q[:, 0]
 
 
 @jax.jit
@@ -65,13 +91,16 @@ def _value_iteration(mdp: FiniteMDP, tolerance, max_iterations, value) -> Soluti
         sweeps: jax.Array
 
     def limits(sweep):
-        """The bound that the changes give, and what rounding leaves."""
+        """What is to be added to V, how wrong that may be, and what rounding leaves."""
+        middle = jnp.where(gamma < 1, weight * (sweep.low + sweep.high) / 2, 0.0)
+        middle = jnp.where(jnp.isfinite(middle), middle, 0.0)
         error = weight * (sweep.high - sweep.low) / 2
         error = jnp.where(gamma < 1, error, jnp.maximum(sweep.high, -sweep.low))
-        return error, jnp.where(gamma < 1, resolution * sweep.size * (1 + weight), 0.0)
+        rounding = resolution * (sweep.size + jnp.abs(middle)) * (1 + weight)
+        return middle, error, jnp.where(gamma < 1, rounding, 0.0)
 
     def going_on(sweep):
-        error, rounding = limits(sweep)
+        _, error, rounding = limits(sweep)
         return (sweep.sweeps < max_iterations) & ~(error <= jnp.maximum(tolerance, rounding))
 
     def once(sweep):
@@ -83,10 +112,8 @@ def _value_iteration(mdp: FiniteMDP, tolerance, max_iterations, value) -> Soluti
     infinite = jnp.asarray(jnp.inf, reward.dtype)
     start = Sweep(value, -infinite, infinite, jnp.zeros_like(infinite), jnp.int32(0))
     end = jax.lax.while_loop(going_on, once, start)
-    middle = jnp.where(gamma < 1, weight * (end.low + end.high) / 2, 0.0)
-    middle = jnp.where(jnp.isfinite(middle), middle, 0.0)
+    middle, error, rounding = limits(end)
     q = one_step(mdp, reward, jnp.where(jnp.asarray(mdp.terminal), 0.0, end.value + middle))
-    error, rounding = limits(end)
     return Solution(q, end.sweeps, jnp.where(gamma < 1, error + rounding, jnp.inf))
 
 
@@ -100,34 +127,46 @@ def policy_iteration(mdp: FiniteMDP, max_iterations: int = 1000) -> Solution:
         max_iterations: policies after which it gives up.
 
     Returns:
-        Q of the last policy. Its `bound` is what rounding leaves, ∞ with γ = 1 or where it gave up.
+        Q of the last policy. Its `bound` is made of what a better one may gain, which is nothing unless it
+        gave up, and of what rounding leaves; ∞ with γ = 1.
 
     Raises:
-        ValueError: with γ = 1, naming states from which no end can be reached.
+        ValueError: if `max_iterations` is not positive; with γ = 1, naming states from which no end can be
+            reached.
     """
     check_end("policy_iteration", mdp)
+    check_int("policy_iteration", "max_iterations", max_iterations)
     return _policy_iteration(mdp, max_iterations)
 
 
 @jax.jit
 def _policy_iteration(mdp: FiniteMDP, max_iterations) -> Solution:
-    def going_on(carry):
-        _, changed, count, _ = carry
-        return changed & (count < max_iterations)
+    class Valued(NamedTuple):
+        policy: jax.Array  # the next one
+        q: jax.Array  # of the last one
+        value: jax.Array
+        better: jax.Array  # whether the next one may be better
+        tries: jax.Array
 
-    def once(carry):
-        policy, _, count, _ = carry
-        q = policy_value(mdp, policy)
-        new = improved_policy(q, policy)
-        return new, (new != policy).any(), count + 1, q
+    def once(last):
+        q = policy_value(mdp, last.policy)
+        value, policy = _value_of(q, last.policy), improved_policy(q, last.policy)
+        # Where rounding alone tells equals apart, the policy goes round, but its value does not rise.
+        rises = difference(value, last.value).sum() > 0
+        return Valued(policy, q, value, rises & (policy != last.policy).any(), last.tries + 1)
 
-    dtype = expected_reward(mdp).dtype
-    start = ending_policy(mdp), jnp.bool(True), jnp.int32(0), jnp.zeros(mdp.transition.shape[:2], dtype)
-    _, changed, count, q = jax.lax.while_loop(going_on, once, start)
-    exact = ~changed & (mdp.discount < 1)
-    size = jnp.where(jnp.isfinite(q), jnp.abs(q), 0).max()
-    rounding = _slack(dtype) * size / jnp.where(mdp.discount < 1, 1 - mdp.discount, 1)
-    return Solution(q, count, jnp.where(exact, rounding, jnp.inf).astype(dtype))
+    worst = jnp.full_like(expected_reward(mdp), -jnp.inf)
+    start = Valued(ending_policy(mdp), worst, worst[:, 0], jnp.bool(True), jnp.int32(0))
+    end = jax.lax.while_loop(lambda last: last.better & (last.tries < max_iterations), once, start)
+    gain = difference(end.q.max(1), end.value).max()
+    rounding = _slack(worst.dtype) * jnp.where(jnp.isfinite(end.q), jnp.abs(end.q), 0).max()
+    gamma = jnp.asarray(mdp.discount, worst.dtype)
+    return Solution(end.q, end.tries, jnp.where(gamma < 1, (gain + rounding) / (1 - gamma), jnp.inf))
+
+
+def _value_of(q: jax.Array, policy: jax.Array) -> jax.Array:
+    """Q(s, π(s)), `[S]`."""
+    return jnp.take_along_axis(q, policy[:, None], 1)[:, 0]
 
 
 def improved_policy(q: jax.Array, policy: jax.Array) -> jax.Array:
@@ -140,8 +179,7 @@ def improved_policy(q: jax.Array, policy: jax.Array) -> jax.Array:
     Returns:
         `[S]`, int32.
     """
-    own = jnp.take_along_axis(q, policy[:, None], 1)[:, 0]
-    best = q.max(1)
+    own, best = _value_of(q, policy), q.max(1)
     # Among equals π stays as it is: it would otherwise go round for ever, or, with γ = 1, walk in circles.
     is_better = best > own + jnp.where(jnp.isfinite(own), _slack(q.dtype) * jnp.abs(own), 0)
     return jnp.where(is_better, q.argmax(1), policy).astype(jnp.int32)
@@ -151,6 +189,23 @@ def _slack(dtype) -> float:
     return 64 * float(jnp.finfo(dtype).eps)
 
 
+@jax.jit
+def playable(mdp: FiniteMDP) -> jax.Array:
+    """Which actions are offered and never lead to where none may be taken, `[S, A]`, bool."""
+    leads = jnp.asarray(mdp.transition) > 0
+    successor, terminal = jnp.asarray(successors(mdp)), jnp.asarray(mdp.terminal)
+
+    def fewer(carry):
+        allowed, _ = carry
+        dead = ~(terminal | allowed.any(1))
+        new = allowed & ~(leads & dead[successor]).any(2)
+        return new, (new != allowed).any()
+
+    offered = (expected_reward(mdp) > -jnp.inf) & ~terminal[:, None]
+    return jax.lax.while_loop(lambda carry: carry[1], fewer, (offered, jnp.bool(True)))[0]
+
+
+@jax.jit
 def ending_policy(mdp: FiniteMDP) -> jax.Array:
     """A policy that comes to an end from wherever one can: each action may lead to fewer steps before it.
 
@@ -162,12 +217,12 @@ def ending_policy(mdp: FiniteMDP) -> jax.Array:
     """
     leads = jnp.asarray(mdp.transition) > 0
     successor = jnp.asarray(successors(mdp))
-    offered = expected_reward(mdp) > -jnp.inf
+    allowed = playable(mdp)
     far = mdp.num_states  # further than any path
 
     def steps_after(steps):
         after = jnp.where(leads, steps[successor], far).min(-1)
-        return jnp.where(offered, after, far + 1)
+        return jnp.where(allowed, after, far + 1)
 
     def nearer(carry):
         steps, _ = carry
@@ -187,7 +242,7 @@ def has_no_discount(mdp: FiniteMDP) -> bool:
 def check_end(function: str, mdp: FiniteMDP) -> None:
     """Refuses a process without discount in which some states lead to no end, unless it is traced.
 
-    States without any action are let be: their value is −∞.
+    States without any action that may be taken are let be: their value is −∞.
 
     Args:
         function: whose argument it is, for the message.
@@ -200,7 +255,7 @@ def check_end(function: str, mdp: FiniteMDP) -> None:
         return
     from scipy import sparse
 
-    possible = offered_transitions(mdp)
+    possible = playable_transitions(mdp)
     s, a, k = np.nonzero(possible)
     end = mdp.num_states  # one node for all ends
     terminal = np.flatnonzero(mdp.terminal)
@@ -218,9 +273,6 @@ def check_end(function: str, mdp: FiniteMDP) -> None:
         )
 
 
-def offered_transitions(mdp: FiniteMDP) -> np.ndarray:
-    """Which of its K successors each action that is offered may lead to, `[S, A, K]`, bool."""
-    reward = np.asarray(mdp.reward)
-    offered = (reward.max(-1) if reward.ndim == 3 else reward) > -np.inf
-    live = ~np.asarray(mdp.terminal)[:, None]
-    return (np.asarray(mdp.transition) > 0) & (offered & live)[..., None]
+def playable_transitions(mdp: FiniteMDP) -> np.ndarray:
+    """Which of its K successors each action that may be taken may lead to, `[S, A, K]`, bool."""
+    return (np.asarray(mdp.transition) > 0) & np.asarray(playable(mdp))[..., None]

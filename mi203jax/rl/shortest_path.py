@@ -1,6 +1,7 @@
 """The shortest path as reinforcement (slide "le plus court chemin vu comme du renforcement")."""
 
 import functools
+import operator
 from typing import Any, NamedTuple
 
 import jax
@@ -30,7 +31,7 @@ def edges(function: str, weights: Any, target: int) -> Edges:
             from a node to itself is of negative length.
     """
     sparse = hasattr(weights, "tocoo")
-    table: Any = weights.tocoo() if sparse else np.asarray(weights)
+    table: Any = weights.tocoo() if sparse else np.asarray(weights, float)
     if table.ndim != 2 or table.shape[0] != table.shape[1] or not table.shape[0]:
         raise ValueError(f"{function}: expected weights of shape [nodes, nodes], got {table.shape}.")
     check_node(function, "target", target, table.shape[0])
@@ -55,7 +56,11 @@ def check_node(function: str, argument: str, node: int, nodes: int) -> None:
     Raises:
         ValueError: if it is none.
     """
-    if isinstance(node, bool) or not isinstance(node, int | np.integer) or not 0 <= node < nodes:
+    try:
+        index = -1 if isinstance(node, bool) else operator.index(node)
+    except TypeError:
+        index = -1
+    if not 0 <= index < nodes:
         raise ValueError(f"{function}: expected {argument} to be a node from 0 to {nodes - 1}, got {node!r}.")
 
 
@@ -88,7 +93,7 @@ def shortest_path_distances(weights: Any, target: int) -> jax.Array:
 
     Raises:
         ValueError: if the weights are not a square of numbers, the target is no node, or a cycle from which
-            it can be reached is of negative length: no path is the shortest then.
+            it can be reached is of negative length, by more than rounding: no path is the shortest then.
     """
     name = "shortest_path_distances"
     return distances_to(name, edges(name, weights, target), target)
@@ -110,18 +115,19 @@ def distances_to(function: str, graph: Edges, target: int) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames="nodes")
 def _distances(start, end, length, nodes: int, target) -> tuple[jax.Array, jax.Array]:
-    """D, and whether it stopped changing before a path could visit a node twice."""
+    """D, and whether it stopped changing, but for rounding, before a path could visit a node twice."""
     graph = Edges(start, end, length, nodes)
 
     def changing(carry):
-        _, changed, count = carry
-        return changed & (count < nodes)
+        _, drop, count = carry
+        return (drop > 0) & (count < nodes)
 
     def again(carry):
         distances, _, count = carry
         new = relax(graph, distances)
-        return new, (new < distances).any(), count + 1
+        return new, jnp.where(new < distances, distances - new, 0).max(), count + 1
 
     first = jnp.full(nodes, jnp.inf).at[target].set(0.0)
-    distances, changed, _ = jax.lax.while_loop(changing, again, (first, jnp.bool(True), 0))
-    return distances, ~changed
+    distances, drop, _ = jax.lax.while_loop(changing, again, (first, jnp.inf, 0))
+    largest = jnp.where(jnp.isfinite(distances), jnp.abs(distances), 0).max()
+    return distances, drop <= 4 * jnp.finfo(distances.dtype).eps * largest

@@ -31,6 +31,31 @@ def td_target(
     return jax.lax.stop_gradient(reward + gamma * jnp.where(terminated, 0.0, value))
 
 
+def relu_bellman_loss(q: jax.Array, reward: jax.Array, q_next: jax.Array, gamma, weight=0.0) -> jax.Array:
+    """The slide's objective of the deep case: relu(r + γ Q(s', a') − Q(s, a)), by how much Q is too low.
+
+    The gradient flows through both Q's. Alone it is 0 for any Q that is large enough, Q* or not. What the
+    slide drops is that the linear program asks for the *least* such Q: `weight` · Q(s, a), whose mean over
+    samples is the weight of the mean of Q, draws Q down, and makes it that program with a penalty in place of
+    its constraints. The penalty is exact only as long as the weight is small: less than the ratio of how
+    often (s, a) is sampled to how often it is met (`occupancy` of `linear_program`, from these samples on).
+
+    With a Q(s', a') that does not move (a target network's), and best a', it is the pinball loss of the
+    quantile 1 − weight of r + γ max Q(s', ·): for weight 1/2, half of the absolute TD error, plus a constant.
+
+    Args:
+        q: Q(s, a), `[...]`.
+        reward: r, `[...]`.
+        q_next: Q(s', a'), `[...]`; 0 where the episode ended.
+        gamma: discount γ, a scalar.
+        weight: of the mean of Q, a scalar.
+
+    Returns:
+        `[...]`.
+    """
+    return jax.nn.relu(reward + gamma * q_next - q) + weight * q
+
+
 def td_error(q: jax.Array, action: jax.Array, target: jax.Array) -> jax.Array:
     """Q(s, a) − target.
 

@@ -1,5 +1,6 @@
 """Deep Q-learning with replay and target network, vectorised (Mnih et al. 2015), with memory if asked."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -69,7 +70,7 @@ class State(NamedTuple):
         return self.learner.params
 
 
-def init(c: DQN, data: None, key: jax.Array) -> State:
+def init(c: DQN, data: Any, key: jax.Array) -> State:
     """Networks, environments at their start, and an empty replay."""
     del data
     net_key, world_key, run_key, test_key = jax.random.split(key, 4)
@@ -127,7 +128,11 @@ def values(c: DQN, params: PyTree, batch: Transition | Moment) -> tuple[jax.Arra
     return q, act(c, params, *merged)[0].reshape(q.shape)
 
 
-def step(c: DQN, state: State, data: None, t: jax.Array) -> tuple[State, Metrics]:
+Loss = Callable[[Any, PyTree, PyTree, Any], jax.Array]
+"""(configuration, θ, θ⁻, batch) -> a scalar."""
+
+
+def step(c: DQN, state: State, data: Any, t: jax.Array, loss: Loss = loss) -> tuple[State, Metrics]:
     """One ε-greedy step of every environment, then `gradient_steps` steps of the optimiser."""
     del data
     play_key, sample_key = jax.random.split(jax.random.fold_in(state.keys.run, t))
@@ -135,7 +140,7 @@ def step(c: DQN, state: State, data: None, t: jax.Array) -> tuple[State, Metrics
     replay = replay_add(state.replay, entries(c, state.player, played), t * c.num_envs)
     learner, losses = jax.lax.cond(
         (t + 1) * c.num_envs >= c.learning_starts,  # unbatched: under vmap too, one branch runs
-        lambda: learn(c, state.learner, replay, t, sample_key),
+        lambda: learn(c, state.learner, replay, t, sample_key, loss),
         lambda: (state.learner, Mean(jnp.zeros(()), jnp.zeros(()))),
     )
     metrics = {"loss": losses, "return": played.finished, "epsilon": epsilon(c, t)}
@@ -143,7 +148,7 @@ def step(c: DQN, state: State, data: None, t: jax.Array) -> tuple[State, Metrics
 
 
 def learn(
-    c: DQN, learner: Learner, replay: Transition | Moment, t: jax.Array, key: jax.Array
+    c: DQN, learner: Learner, replay: Transition | Moment, t: jax.Array, key: jax.Array, loss: Loss = loss
 ) -> tuple[Learner, Mean]:
     """`gradient_steps` steps on samples of the replay, then, when it is time, a copy to the target."""
     batches = sample(c, key, replay, (t + 1) * c.num_envs)
