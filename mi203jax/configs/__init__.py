@@ -15,6 +15,7 @@ from mi203jax.configs.pqn import PQN
 from mi203jax.configs.q_learning import QLearning
 from mi203jax.configs.recurrent import Recurrent
 from mi203jax.configs.relu_q import ReluQ
+from mi203jax.configs.rewards import Rewards
 from mi203jax.configs.segmentation import Segmentation
 from mi203jax.configs.sequences import Sequences
 from mi203jax.configs.shortest_path import ShortestPath
@@ -37,6 +38,7 @@ __all__ = [
     "QLearning",
     "Recurrent",
     "ReluQ",
+    "Rewards",
     "Segmentation",
     "Sequences",
     "ShortestPath",

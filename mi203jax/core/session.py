@@ -281,7 +281,7 @@ class Session:
         self.display.say("drawing the figures")
         task = self.task
         drawn = sweep_figures(
-            run.trials, rows, records, task.objective, task.best, run.experiment, task.beside
+            run.trials, rows, records, task.objective, task.best, run.experiment, task.beside, task.curves
         )
         files = [save_figure(run.path / "figures" / name, figure) for name, figure in drawn.items()]
         figures = self._figures_of(order[0])

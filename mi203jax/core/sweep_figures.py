@@ -34,6 +34,7 @@ def sweep_figures(
     best: Best,
     title: str,
     beside: Sequence[str] = (),
+    curves: Sequence[str] = (),
 ) -> dict[str, Figure]:
     """The figures that fit the number of arms and of fields that vary.
 
@@ -45,11 +46,17 @@ def sweep_figures(
         best: whether a larger or a smaller one is better.
         title: of the figures.
         beside: metrics that are drawn beside it, such as a baseline's.
+        curves: metrics that get a learning curve of their own, if they were measured.
 
     Returns:
         file name -> figure.
     """
     figures = {"learning_curve": learning_curves(trials, records, metric, title)}
+    for name in curves:
+        if any(record.get(name) is not None for record in records):
+            figures["learning_curve_" + name.rpartition("/")[2]] = learning_curves(
+                trials, records, name, title
+            )
 
     def last_of(metric):
         return [row.get(metric) if row["status"] == "done" else None for row in rows]

@@ -103,6 +103,7 @@ class Task(NamedTuple):
         on_cpu: how a CPU runs the trials of a program: "vmap", side by side, which wins for small models;
             or "map", one after the other, which wins for convolutional networks. Elsewhere: "vmap".
         beside: metrics that figures draw beside the objective, such as a baseline's.
+        curves: metrics that get a learning curve of their own, where they are measured.
     """
 
     init: Callable[[Any, PyTree, jax.Array], PyTree]
@@ -114,3 +115,4 @@ class Task(NamedTuple):
     best: Literal["max", "min"] = "min"
     on_cpu: Literal["vmap", "map"] = "vmap"
     beside: tuple[str, ...] = ()
+    curves: tuple[str, ...] = ()

@@ -89,7 +89,7 @@ def _check(mdp: FiniteMDP) -> None:
         )
     discount = np.asarray(mdp.discount)
     if discount.ndim or discount.dtype.kind in "OUSb" or not 0 <= discount <= 1:
-        raise ValueError(f"FiniteMDP: expected a discount in [0, 1], got {mdp.discount!r}.")
+        raise ValueError(f"FiniteMDP: expected a discount in [0, 1], got {discount.tolist()!r}.")
     if mdp.successor is not None:
         _check_successors(np.asarray(mdp.successor), p.shape)
     _check_rows(p, r, ~terminal)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.colors import Normalize, SymLogNorm
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ticker import EngFormatter
 
@@ -25,11 +24,16 @@ from mi203jax.rl import (
 )
 from mi203jax.rl.bellman import difference, one_step, state_value
 from mi203jax.rl.finite_mdp import expected_reward
-from mi203jax.rl.games import GOAL, HOLE, MAPS
+from mi203jax.rl.games import MAPS
 from mi203jax.rl.planning import ending_policy, improved_policy
 from mi203jax.tasks.pictures import COLOURS
-from mi203jax.tasks.q_map import Board, draw_q, mark
+from mi203jax.tasks.q_map import Board, mark, q_on_map, q_panels
 
+BOARDS = {
+    "frozen_lake": Board(np.argwhere(np.ones((4, 4)))),
+    "cliff_walking": Board(np.argwhere(np.ones((4, 12))), ((-1, 0), (0, 1), (1, 0), (0, -1))),
+}
+"""Tables of gymnasium whose states lie in the plane."""
 NAMES = {
     "linear_program": "linear program",
     "per_successor": "… one constraint per s'",
@@ -207,17 +211,6 @@ def policies_of(mdp: FiniteMDP, q_star: np.ndarray) -> np.ndarray:
     return np.array(errors)
 
 
-def board_of(c: Bellman) -> Board | None:
-    """Where the states lie; None: nowhere."""
-    if c.game in MAPS:
-        return Board(grid_world(MAPS[c.game], c.score, c.slip, c.gamma).position)
-    if c.game == "frozen_lake":
-        return Board(np.argwhere(np.ones((4, 4))))
-    if c.game == "cliff_walking":
-        return Board(np.argwhere(np.ones((4, 12))), ((-1, 0), (0, 1), (1, 0), (0, -1)))
-    return None
-
-
 def q_figure(c: Bellman, mdp: FiniteMDP, q_star: np.ndarray, rows: Mapping[str, Row]) -> MatplotlibFigure:
     """Q* beside what the optimist and the learner believe."""
     shown = {
@@ -225,36 +218,12 @@ def q_figure(c: Bellman, mdp: FiniteMDP, q_star: np.ndarray, rows: Mapping[str, 
         "a constraint per s': the optimist": rows["per_successor"].q,
         "Q-learning": rows["q_learning"].q,
     }
-    live, board = ~np.asarray(mdp.terminal), board_of(c)
-    values = np.concatenate([q[live].ravel() for q in shown.values()])
-    low, high = (
-        values.min(where=np.isfinite(values), initial=0),
-        values.max(where=np.isfinite(values), initial=0),
-    )
-    wide = max(-low, high) > 2000
-    norm = SymLogNorm(1.0, vmin=low, vmax=high) if wide else Normalize(low, high)
-    shape = (2, 6) if board is None else board.position.max(0) + 1
-    tall = board is None or shape[1] <= 1.5 * shape[0]
-    size = (11, 4.2) if tall else (8.5, 2.6 * 3)
-    figure = MatplotlibFigure(figsize=size, layout="constrained")
-    columns = figure.subplots(1, 3) if tall else figure.subplots(3, 1)
-    for axes, (title, q) in zip(columns, shown.items(), strict=True):
-        if board is None:
-            drawn = axes.imshow(np.asarray(q)[live], norm=norm, aspect="auto", interpolation="nearest")
-            axes.set(xlabel="action", ylabel="state")
-        else:
-            drawn = draw_q(axes, q, live, board, norm)
-            _signs(axes, c, mdp, board)
-        axes.set_title(title, fontsize=10)
-    figure.colorbar(drawn, ax=columns, label="Q(s, a)", shrink=0.85)
-    return figure
-
-
-def _signs(axes: Any, c: Bellman, mdp: FiniteMDP, board: Board) -> None:
-    """What ends a game."""
+    live = ~np.asarray(mdp.terminal)
     if c.game in MAPS:
-        cells = np.array([list(row) for row in MAPS[c.game]])
-        mark(axes, np.argwhere(cells == GOAL), "G", "#7bd88f")
-        mark(axes, np.argwhere(cells == HOLE), "✗", "#ff6b6b")
-    else:
-        mark(axes, board.position[np.asarray(mdp.terminal)], "■", "#b0b0b0")
+        return q_on_map(shown, live, grid_world(MAPS[c.game], c.score, c.slip, c.gamma))
+    board = BOARDS.get(c.game)
+    figure, panels = q_panels(shown, live, board)
+    if board is not None:
+        for axes in panels:
+            mark(axes, board.position[~live], "■", "#b0b0b0")
+    return figure

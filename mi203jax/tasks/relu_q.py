@@ -6,13 +6,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mi203jax.configs import ReluQ
 from mi203jax.configs.q_learning import GRIDS
-from mi203jax.core.task import Metrics, Task
+from mi203jax.core.task import Figure, Metrics, Task
 from mi203jax.rl import grid_game, relu_bellman_loss, see_grid, value_iteration
 from mi203jax.tasks import dqn, q_learning
 from mi203jax.tasks.q_learning import Transition, progress, q_values
+from mi203jax.tasks.q_map import q_on_map
 
 PyTree = Any
 
@@ -80,4 +82,16 @@ def against_q_star(c: ReluQ, state: dqn.State) -> tuple[jax.Array, jax.Array]:
     return difference, ~jnp.asarray(mdp.terminal)
 
 
-task = Task(init, step, evaluate, q_learning.figures, objective="eval/return", best="max")
+def figures(c: ReluQ, state: dqn.State, data: None) -> dict[str, Figure]:
+    """The agent at play; and, on a map, what it believes beside Q*."""
+    drawn = q_learning.figures(c, state, data)
+    if c.env not in GRIDS:
+        return drawn
+    game, (difference, live) = grid_game(c.env), against_q_star(c, state)
+    q = np.asarray(q_values(c, state.params, jnp.asarray(see_grid(game))))
+    q_star = q - np.asarray(difference)
+    return {**drawn, "q": q_on_map({"Q*": q_star, f"{c.objective}: Q(s, a, θ)": q}, np.asarray(live), game)}
+
+
+CURVES = "eval/q_error", "eval/q_bias", "eval/q_start"
+task = Task(init, step, evaluate, figures, objective="eval/return", best="max", curves=CURVES)

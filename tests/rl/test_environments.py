@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mi203jax.configs.q_learning import CONTINUOUS, DISCRETE
-from mi203jax.rl import make, play_episodes
+from mi203jax.configs.q_learning import CONTINUOUS, DISCRETE, GRIDS
+from mi203jax.rl import from_grid_world, grid_game, grid_world, make, play_episodes, see_grid
 
 OFFLINE = [n for n in DISCRETE if n != "MNISTBandit-bsuite"]  # that one downloads MNIST
 
@@ -16,7 +16,7 @@ def test_the_lists_are_gymnaxs():
     assert {*DISCRETE, *CONTINUOUS} == {n for n in gymnax.registered_envs if n not in ("Mine-v0", "Swing-v0")}
 
 
-@pytest.mark.parametrize("name", OFFLINE)
+@pytest.mark.parametrize("name", [*OFFLINE, *GRIDS])
 def test_every_discrete_environment(name, key):
     env = make(name)
     state, obs = jax.eval_shape(lambda k: env.reset(k, 3), key)
@@ -26,7 +26,7 @@ def test_every_discrete_environment(name, key):
     assert step.obs.dtype == obs.dtype == env.obs.dtype
     assert (step.reward.dtype, step.terminated.dtype, step.truncated.dtype) == (jnp.float32, bool, bool)
     assert len(env.action_names) == env.num_actions > 1
-    assert env.time_limit == DISCRETE[name]
+    assert env.time_limit == {**DISCRETE, **GRIDS}[name]
 
 
 def test_continuous_actions_are_refused():
@@ -96,6 +96,50 @@ def test_memory_chain_hides_what_it_asks_for(key):
     for shown in seen[:2]:
         np.testing.assert_array_equal(shown[:, 2], 2 * bit - 1)
     assert len(np.unique(np.stack(seen[2:6]), axis=1)[0]) == 1  # the same for all from then on
+
+
+class TestGrids:
+    GAME = grid_world(["S1.G", "X#.."], "dense")
+
+    def test_one_sees_the_map_the_treasures_and_oneself(self):
+        game, seen = self.GAME, see_grid(self.GAME)
+        assert seen.shape == (len(game.position), 2, 4, 5)
+        np.testing.assert_array_equal(seen[..., 0], np.broadcast_to(game.cells == "#", (len(seen), 2, 4)))
+        assert (seen[:, 0, 3, 1]).all()
+        assert (seen[:, 1, 0, 2]).all()
+        assert (seen.sum((1, 2))[:, [0, 1, 2, 4]] == 1).all()  # one wall, goal, hole, player
+        np.testing.assert_array_equal(seen[:, 0, 1, 3], game.score == 0)
+        np.testing.assert_array_equal(seen[..., 4].reshape(-1, 8).argmax(1), game.position @ (4, 1))
+        assert len(np.unique(seen, axis=0)) == len(seen)
+
+    def test_a_game_that_is_won_lost_and_cut(self, key):
+        env = from_grid_world(self.GAME, "tiny", 4)
+        step_fn = jax.jit(env.step)
+        state, obs = env.reset(key, 3)
+        assert obs[:, 0, 0, 4].all()
+        played = []
+        for actions in ([2, 0, 1], [2, 0, 2], [2, 0, 2], [2, 0, 2]):  # right; left, which is the edge; down
+            state, step = step_fn(key, state, jnp.array(actions))
+            played.append(jax.device_get(step))
+        reward, over, cut = (
+            np.stack([getattr(p, n) for p in played]) for n in ("reward", "terminated", "truncated")
+        )
+        np.testing.assert_array_equal(reward[:, 0], [1, 1, 1e5, 1])  # then a new game, and its treasure
+        np.testing.assert_array_equal(reward[:, 1], 0)
+        np.testing.assert_array_equal(reward[:2, 2], [-1e5, 1])
+        np.testing.assert_array_equal(over.T, [[0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 1]])
+        np.testing.assert_array_equal(cut.T, [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]])
+        assert played[2].final_obs[0, 0, 3, 4]
+        assert played[2].obs[0, 0, 0, 4]
+
+    def test_moves_go_astray_as_often_as_the_rules_say(self, key):
+        game, env = grid_game("SlipperyRooms-grid"), make("SlipperyRooms-grid")
+        state, _ = env.reset(key, 20_000)
+        _, step = jax.jit(env.step)(key, state, jnp.full(20_000, 2))  # right, from the corner
+        place = np.asarray(step.obs)[..., 4].reshape(20_000, -1).argmax(1)
+        width = game.cells.shape[1]
+        for cell, share in ((1, 0.8), (width, 0.1), (0, 0.1)):  # right; down; up, which is the edge
+            assert (place == cell).mean() == pytest.approx(share, abs=0.01)
 
 
 class TestPlayEpisodes:

@@ -32,6 +32,9 @@ BOTH = pytest.mark.parametrize(
 )
 
 
+dqn_init, dqn_step = jax.jit(lambda c, key: dqn.init(c, None, key)), jax.jit(dqn.step)
+
+
 @functools.cache
 def last(task, *configs):
     """The last progress of a group, on the host."""
@@ -92,8 +95,8 @@ class TestTrials:
 )
 def test_every_environment(task, config):
     """Traces init, step and evaluation: a mistake in shapes or dtypes would show."""
-    Group(task, [config], None).abstract()
-    state = jax.eval_shape(lambda k: task.init(config, None, k), jax.random.key(0))
+    carry = Group(task, [config], None).abstract()
+    state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), carry.state)
     assert jax.eval_shape(lambda s: task.evaluate(config, s, None), state)["return"].shape == ()
 
 
@@ -107,13 +110,18 @@ def test_evaluation_does_not_touch_training(task, config):
 def test_the_players_return_is_what_the_environment_paid(key):
     """CartPole pays 1 a step, so that an episode's return is its length."""
     c = dataclasses.replace(SMALL_DQN, env="CartPole-v1", num_envs=16)
-    params, player = init_network(c, key), start_playing(c, key)
 
-    def play(player, key):
-        player, played = play_step(c, params, player, 1.0, key)
-        return player, (played.finished, (played.transition.terminated | played.truncated))
+    @jax.jit
+    def play_on(key):
+        params, player = init_network(c, key), start_playing(c, key)
 
-    _, (finished, done) = jax.lax.scan(play, player, jax.random.split(key, 200))
+        def play(player, key):
+            player, played = play_step(c, params, player, 1.0, key)
+            return player, (played.finished, (played.transition.terminated | played.truncated))
+
+        return jax.lax.scan(play, player, jax.random.split(key, 200))[1]
+
+    finished, done = play_on(key)
     lengths = []
     for column in np.asarray(done).T:
         ends = np.flatnonzero(column)
@@ -159,7 +167,7 @@ class TestDQN:
     def test_the_target_network_is_copied_when_its_time_comes(self, key):
         """Every 4 gradient steps at 2 a call: after each second call, and never between."""
         c = dataclasses.replace(SMALL_DQN, learning_starts=0, target_period=4, gradient_steps=2)
-        state, step = dqn.init(c, None, key), jax.jit(dqn.step)
+        state, step = dqn_init(c, key), dqn_step
         copied = []
         for t in range(8):
             before = state.learner.target
@@ -173,8 +181,8 @@ class TestDQN:
         assert copied == [False, True] * 4
 
     def test_nothing_is_learnt_before_its_start(self, key):
-        c = dataclasses.replace(SMALL_DQN, learning_starts=33)
-        state, step = dqn.init(c, None, key), jax.jit(dqn.step)
+        c = dataclasses.replace(SMALL_DQN, learning_starts=33, gradient_steps=2)
+        state, step = dqn_init(c, key), dqn_step
         changed = []
         for t in range(6):
             before = state.params
@@ -185,7 +193,7 @@ class TestDQN:
 
     def test_the_replay_holds_what_was_played(self, key):
         c = dataclasses.replace(SMALL_DQN, env="CartPole-v1", replay_size=100, learning_starts=639)
-        state, step = dqn.init(c, None, key), jax.jit(dqn.step)
+        state, step = dqn_init(c, key), dqn_step
         assert len(state.replay.reward) == c.replay_capacity == 96
         seen = []
         for t in range(20):
@@ -198,7 +206,7 @@ class TestDQN:
     @pytest.mark.parametrize("kind", ["squared", "huber"])
     def test_loss_by_hand(self, key, kind):
         c = dataclasses.replace(SMALL_DQN, env="CartPole-v1", loss=kind, huber_delta=0.5, gamma=0.9)
-        params, target = (init_network(c, k) for k in jax.random.split(key))
+        params, target = (jax.jit(init_network)(c, k) for k in jax.random.split(key))
         obs, next_obs = jax.random.normal(key, (2, 3, 4))
         batch = dqn.Transition(
             obs, jnp.array([0, 1, 1]), jnp.array([1.0, 5.0, -1.0]), jnp.array([False, True, False]), next_obs
@@ -224,7 +232,7 @@ class TestPQN:
     def test_targets_bootstrap_at_the_time_limit_alone(self, key):
         """MountainCar is cut after 200 steps: after 50 of the second phase of 150, everywhere."""
         c = dataclasses.replace(SMALL_PQN, env="MountainCar-v0", num_steps=150, minibatches=1, lambda_=0.0)
-        state = pqn.init(c, None, key)
+        state = jax.jit(lambda key: pqn.init(c, None, key))(key)
         collect = jax.jit(pqn.collect)
         player, _, _ = collect(c, state, 1.0, jax.random.key(1))
         _, phase, finished = collect(c, state._replace(player=player), 1.0, jax.random.key(2))
@@ -232,18 +240,20 @@ class TestPQN:
         obs, action, target = (np.asarray(x).reshape(150, c.num_envs, *x.shape[1:]) for x in phase)
 
         def value(obs):
-            return np.asarray(q_values(c, state.params, obs)).max(-1)
+            return np.asarray(jax.jit(q_values)(c, state.params, obs)).max(-1)
 
-        for t in [*range(49), *range(50, 149)]:
-            np.testing.assert_allclose(target[t], -1 + c.gamma * value(obs[t + 1]), rtol=1e-4)
+        from_next = -1 + c.gamma * value(obs[1:].reshape(-1, *obs.shape[2:])).reshape(149, c.num_envs)
+        inside = np.arange(149) != 49
+        np.testing.assert_allclose(target[:-1][inside], from_next[inside], rtol=1e-4)
         env, params = gymnax.make("MountainCar-v0")
-        for i in range(c.num_envs):  # the game is deterministic: where did this car go at the cut?
-            before = mountain_car.EnvState(time=0, position=obs[49, i, 0], velocity=obs[49, i, 1])
-            true_next, *_ = env.step_env(key, before, action[49, i], params)
-            np.testing.assert_allclose(target[49, i], -1 + c.gamma * value(true_next[None])[0], rtol=1e-4)
-        assert (
-            np.abs(target[49] - (-1 + c.gamma * value(obs[50]))) > 1e-4
-        ).all()  # not the next episode's start
+
+        def go(obs, action):  # the game is deterministic: where did this car go at the cut?
+            before = mountain_car.EnvState(time=0, position=obs[0], velocity=obs[1])
+            return env.step_env(key, before, action, params)[0]
+
+        true_next = jax.jit(jax.vmap(go))(obs[49], action[49])
+        np.testing.assert_allclose(target[49], -1 + c.gamma * value(true_next), rtol=1e-4)
+        assert (np.abs(target[49] - from_next[49]) > 1e-4).all()  # not the next episode's start
 
 
 @pytest.mark.parametrize(

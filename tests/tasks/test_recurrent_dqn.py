@@ -80,7 +80,7 @@ def test_what_was_remembered_at_play_is_what_training_reads(key, monkeypatch):
 
 def test_acting_goes_on_from_what_is_remembered(key):
     c = SMALL
-    params, player = init_network(c, key), start_playing(c, key)
+    params, player = (jax.jit(f)(c, key) for f in (init_network, start_playing))
     noise = jax.tree.map(lambda m: jax.random.normal(key, m.shape), player.memory)
     (q, memory), (q_empty, _) = (jax.jit(act)(c, params, m, player.obs) for m in (noise, player.memory))
     assert (jnp.abs(q - q_empty) > 1e-3).any(-1).all()
@@ -104,7 +104,7 @@ def test_the_gif_shows_the_agent_with_its_memory(key, monkeypatch):
     (frames,) = shown
     assert frames["done"].sum() == 3
     empty = zero_state(CELLS["lstm"], (1,), SMALL.memory_size)
-    q, _ = q_sequence(SMALL, state.params, empty, frames["obs"][None], frames["done"][None])
+    q, _ = jax.jit(q_sequence)(SMALL, state.params, empty, frames["obs"][None], frames["done"][None])
     np.testing.assert_allclose(frames["q"], q[0], atol=1e-6)
 
 
@@ -180,7 +180,7 @@ def test_loss_by_hand(cell, burn_in, double_q, kind):
         return jnp.asarray(draws.normal(size=shape), jnp.float32)
 
     params, target = (
-        jax.tree.map(lambda p: p + 0.3 * normal(*p.shape), init_network(c, k))
+        jax.tree.map(lambda p: p + 0.3 * normal(*p.shape), jax.jit(init_network)(c, k))
         for k in jax.random.split(jax.random.key(1))
     )
     done = draws.random((4, 7)) < 0.5

@@ -1,0 +1,199 @@
+"""Figures of a game on a map: a greedy game move by move, and the policy on the map at each stage of it."""
+
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.patches import Circle, Rectangle
+
+from mi203jax.configs import Rewards
+from mi203jax.core.task import Animation, Figure
+from mi203jax.rl import GridWorld
+from mi203jax.rl.games import GOAL, HOLE, MOVES, START, WALL
+from mi203jax.tasks.pictures import BACKGROUND, OKABE_ITO, frame_of
+
+STAGES, FRAMES, HELD = 4, 120, 12
+"""Panels of the policy, moves of a game that are drawn, and frames in which its end stays."""
+TREASURE, BLUE, GREEN, RED = (OKABE_ITO[i] for i in (0, 4, 2, 5))
+FLOOR = "#f2f0ea"
+# Light, so that arrows are seen on it.
+VALUES = ListedColormap(matplotlib.colormaps["YlGnBu"](np.linspace(0.05, 0.6, 256))).with_extremes(bad=FLOOR)
+
+
+class Play(NamedTuple):
+    """A game that was played."""
+
+    states: np.ndarray  # [moves + 1]
+    ending: str  # "won", "game over" or "time out"
+
+
+def figures(c: Rewards, world: GridWorld, q: np.ndarray, visits: np.ndarray) -> dict[str, Figure]:
+    """All figures of a trial.
+
+    Args:
+        c: the configuration.
+        world: its game.
+        q: Q, `[S, A]`.
+        visits: how often each action was tried in each state, `[S, A]`.
+    """
+    game = play(world, q.argmax(1), c.time_limit, c.seed)
+    return {"play": playing(c, world, game), "policy": policy(c, world, q, visits, game)}
+
+
+def play(world: GridWorld, policy: np.ndarray, time_limit: int, seed: int) -> Play:
+    """One game by a policy, `[S]`."""
+    rng = np.random.default_rng(int(seed))
+    mdp = world.mdp
+    states = [int(rng.choice(len(world.start), p=world.start))]
+    while len(states) <= time_limit and not mdp.terminal[states[-1]]:
+        at = states[-1], policy[states[-1]]
+        states.append(int(rng.choice(mdp.successor[at], p=mdp.transition[at])))
+    last = world.cells[tuple(world.position[states[-1]])]
+    return Play(np.array(states), {GOAL: "won", HOLE: "game over"}.get(last, "time out"))
+
+
+# ---- drawing ----
+
+
+def draw_map(axes: Any, world: GridWorld, taken: np.ndarray, floor: bool = True) -> list[Any]:
+    """The map on axes.
+
+    Args:
+        axes: where to draw, a unit a cell.
+        world: the game.
+        taken: which treasures are gone, `[treasures]`, bool.
+        floor: whether to colour it, or to leave what is there.
+
+    Returns:
+        What was drawn of each treasure.
+    """
+    height, width = world.cells.shape
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal", xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    for (y, x), kind in np.ndenumerate(world.cells):
+        if kind == WALL or floor:
+            colour = BACKGROUND if kind == WALL else FLOOR
+            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=colour, ec="white", lw=0.8))
+        if kind == HOLE:
+            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=FLOOR, ec="white", lw=0.8))
+            axes.add_patch(Circle((x, y), 0.38, fc="black", ec=RED, lw=2))
+        if kind == GOAL:
+            axes.plot(x, y, "*", color=GREEN, ms=18, mec="white", mew=1)
+        if kind == START:
+            axes.add_patch(Circle((x, y), 0.4, fc="none", ec=BLUE, lw=1.5, ls=":"))
+    return [
+        draw_treasure(axes, world, *place)
+        for place, gone in zip(world.treasures, taken, strict=True)
+        if not gone
+    ]
+
+
+def draw_treasure(axes: Any, world: GridWorld, y: int, x: int) -> list[Any]:
+    """A coin with its points."""
+    coin = axes.add_patch(Circle((x, y), 0.33, fc=TREASURE, ec="#8a5a00", lw=1.2))
+    return [coin, axes.text(x, y, world.cells[y, x], ha="center", va="center", fontsize=9, weight="bold")]
+
+
+def playing(c: Rewards, world: GridWorld, game: Play) -> Animation:
+    """A greedy game move by move, with the way that was gone; nobody sees the score."""
+    height, width = world.cells.shape
+    scale = 5.0 / max(height, width)
+    figure = MatplotlibFigure(
+        figsize=(max(3.6, scale * width), scale * height + 0.6), dpi=90, layout="constrained"
+    )
+    canvas, axes = FigureCanvasAgg(figure), figure.subplots()
+    coins = draw_map(axes, world, np.zeros(len(world.treasures), bool))
+    (trail,) = axes.plot(
+        [], [], color=BLUE, lw=3, alpha=0.35, solid_capstyle="round", solid_joinstyle="round"
+    )
+    (player,) = axes.plot([], [], "o", color=BLUE, ms=0.3 * 72 * scale, mec="white", mew=1.5, zorder=5)
+    axes.set_title("move 0")
+    canvas.draw()
+    figure.set_layout_engine("none")  # frames are drawn in half the time
+    frames: list[np.ndarray] = []
+    place = world.position[game.states][:, ::-1]  # x and y
+    for move, state in enumerate(game.states[: FRAMES + 1]):
+        for parts, gone in zip(coins, world.taken[state], strict=True):
+            for part in parts:
+                part.set_visible(not gone)
+        trail.set_data(*place[: move + 1].T)
+        player.set_data(*place[move : move + 1].T)
+        axes.set_title(f"learned from the {c.score} score: move {move}", fontsize=10)
+        frames.append(frame_of(canvas))
+    moves = len(game.states) - 1
+    axes.set_title(f"{game.ending} after {moves} move{'s' * (moves != 1)}", fontsize=10, weight="bold")
+    return Animation([*frames, *[frame_of(canvas)] * HELD], 6.0)
+
+
+def stages(world: GridWorld, game: Play) -> np.ndarray:
+    """Which treasures are gone at the stages of a game, and at its best: `[stages, treasures]`, bool."""
+    _, first = np.unique(world.taken[game.states], axis=0, return_index=True)
+    passed = [*world.taken[game.states[np.sort(first)]], np.ones(len(world.treasures), bool)]
+    distinct = [t for i, t in enumerate(passed) if not any((t == u).all() for u in passed[:i])]
+    shown = np.unique(np.linspace(0, len(distinct) - 1, STAGES).round().astype(int))
+    return np.array(distinct)[shown]
+
+
+def policy(c: Rewards, world: GridWorld, q: np.ndarray, visits: np.ndarray, game: Play) -> MatplotlibFigure:
+    """V and the greedy moves on the map, a panel a stage: where nothing was ever tried there are none."""
+    panels = stages(world, game)
+    height, width = world.cells.shape
+    known = (visits.sum(1) > 0) & ~world.mdp.terminal
+    value = np.where(known, q.max(1), np.nan)
+    seen = known & (world.taken[:, None] == panels).all(-1).any(-1)
+    low, high = (value[seen].min(), value[seen].max()) if seen.any() else (0.0, 1.0)
+    norm = Normalize(min(0.0, low), high if high > low else low + 1.0)
+    scale = 3.4 / max(height, width)
+    figure = MatplotlibFigure(
+        figsize=(max(5.0, (scale * width + 0.15) * len(panels) + 1.1), scale * height + 1.1),
+        layout="constrained",
+    )
+    every = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, taken in zip(every, panels, strict=True):
+        (at,) = np.nonzero((world.taken == taken).all(1))
+        image = np.full(world.cells.shape, np.nan)
+        image[tuple(world.position[at].T)] = value[at]
+        axes.imshow(image, cmap=VALUES, norm=norm)
+        draw_map(axes, world, taken, floor=False)
+        arrows(axes, world, at[known[at]], q)
+        axes.set_title(stage_name(world, taken), fontsize=10)
+    figure.colorbar(ScalarMappable(norm, VALUES), ax=list(every), label="V(s) = max Q(s, ·)", shrink=0.85)
+    figure.suptitle(
+        f"The {c.score} score, γ = {float(c.gamma):g}: greedy moves; none where nothing was tried",
+        fontsize=11,
+    )
+    return figure
+
+
+def stage_name(world: GridWorld, taken: np.ndarray) -> str:
+    """What is gone, in words."""
+    if not len(taken):
+        return "no treasures"
+    if taken.all() or not taken.any():
+        return "all treasures found" if taken.all() else "no treasure found"
+    points = sum(int(world.cells[place]) for place, gone in zip(world.treasures, taken, strict=True) if gone)
+    return f"{taken.sum()} of {len(taken)} found: score {points}"
+
+
+def arrows(axes: Any, world: GridWorld, states: np.ndarray, q: np.ndarray) -> None:
+    """An arrow in the cell of each state, where the best move leads."""
+    if not len(states):
+        return
+    y, x = world.position[states].T
+    down, right = np.array(MOVES)[q[states].argmax(1)].T
+    axes.quiver(
+        x,
+        y,
+        0.62 * right,
+        0.62 * down,
+        angles="xy",
+        scale_units="xy",
+        scale=1,
+        width=0.011,
+        pivot="mid",
+        zorder=4,
+    )
