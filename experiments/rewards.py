@@ -10,15 +10,14 @@ from mi203jax.configs import Rewards
 from mi203jax.core.experiment import Experiment
 
 BOTH = "score=sparse,dense"
-SEEDS = "seed=lin(0,9,10)"
 
 EXPERIMENT = Experiment(
     Rewards(),
     "mi203jax.tasks.rewards:task",
     {
-        "default": (BOTH, SEEDS),
-        "lure": (BOTH, "map=lure", "gamma=0.9,0.97,0.99,0.999,0.9999", SEEDS),
-        "time_limit": (BOTH, "time_limit=50,100,200,400,800", SEEDS),
-        "slip": (BOTH, "slip=0,0.05,0.1,0.2", SEEDS),
+        "default": (BOTH, "seed=lin(0,9,10)"),
+        "lure": (BOTH, "map=lure", "gamma=0.99,0.999,0.9999", "total_steps=500000", "eval_every=25000"),
+        "time_limit": (BOTH, "time_limit=50,100,200,400,800"),
+        "slip": (BOTH, "slip=0,0.05,0.1,0.2"),
     },
 )

@@ -14,7 +14,7 @@ class ReluQ(DQN):
     objective: Literal["relu", "relu_mean_q", "td"] = static(
         "relu_mean_q", "the slide's; with the mean of Q that it drops; or DQN's loss"
     )
-    mean_q: float = traced(0.02, "weight of the mean of Q at first (relu_mean_q)", "[0, 1]")
+    mean_q: float = traced(0.001, "weight of the mean of Q at first (relu_mean_q)", "[0, 1]")
     mean_q_ratio: float = traced(1.0, "weight of the mean of Q at last, over that at first", "[0, inf)")
     next_q: Literal["online", "target"] = static(
         "online", "whose Q(s', a') the relu has: the network's own, or the target network's"

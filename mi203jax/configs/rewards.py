@@ -20,7 +20,7 @@ class Rewards(RunConfig):
     )
     slip: float = static(0.0, "probability of a move to the left or right of where one wants to", "[0, 1]")
     time_limit: int = static(100, "moves after which a game is cut", "[1, 100000]")
-    gamma: float = traced(0.97, "discount γ", "[0, 1)")
+    gamma: float = traced(0.9, "discount γ", "[0, 1)")
     step_size: float = traced(0.5, "α: part of its error by which an entry of Q first changes", "(0, 1]")
     power: float = traced(0.0, "an entry's n-th change is by α / n^power of its error", "[0, 1]")
     epsilon_start: float = traced(1.0, "probability of a random action at first", "[0, 1]")

@@ -59,6 +59,9 @@ class Environment(NamedTuple):
 GRID_SLIPS = {"Rooms-grid": 0.0, "SlipperyRooms-grid": 0.2}
 """Games on the map "rooms", and how often a move goes astray."""
 GRID_TIME_LIMIT = 100
+SEEN = (WALL, GOAL, HOLE, "treasure", "player")
+TREASURE, PLAYER = 3, 4
+"""What each plane of the screen of such a game shows."""
 
 
 @functools.cache
@@ -152,11 +155,11 @@ def see_grid(game: GridWorld) -> np.ndarray:
         `[S, height, width, 5]`, bool: a plane for each of these.
     """
     seen = np.zeros((len(game.position), *game.cells.shape, 5), bool)
-    for plane, kind in enumerate((WALL, GOAL, HOLE)):
+    for plane, kind in enumerate(SEEN[:3]):
         seen[..., plane] = game.cells == kind
     for i, place in enumerate(game.treasures):
-        seen[:, *place, 3] = ~game.taken[:, i]
-    seen[np.arange(len(seen)), *game.position.T, 4] = True
+        seen[:, *place, TREASURE] = ~game.taken[:, i]
+    seen[np.arange(len(seen)), *game.position.T, PLAYER] = True
     return seen
 
 

@@ -11,7 +11,7 @@ Array = Any
 """An array of numpy or jax."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class FiniteMDP:
     """An environment of which everything is known: S states, A actions, and where each may lead.
 

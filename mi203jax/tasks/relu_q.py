@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +11,16 @@ import numpy as np
 from mi203jax.configs import ReluQ
 from mi203jax.configs.q_learning import GRIDS
 from mi203jax.core.task import Figure, Metrics, Task
-from mi203jax.rl import grid_game, relu_bellman_loss, see_grid, value_iteration
+from mi203jax.rl import FiniteMDP, grid_game, relu_bellman_loss, see_grid, value_iteration
+from mi203jax.rl.environments import PLAYER
+from mi203jax.rl.finite_mdp import successors
 from mi203jax.tasks import dqn, q_learning
 from mi203jax.tasks.q_learning import Transition, progress, q_values
 from mi203jax.tasks.q_map import q_on_map
 
 PyTree = Any
+LONGEST = 1000
+"""Steps after which what is still met no longer counts: γ^1000."""
 
 
 def init(c: ReluQ, data: None, key: jax.Array) -> dqn.State:
@@ -67,19 +71,68 @@ def evaluate(c: ReluQ, state: dqn.State, data: None) -> Metrics:
     _, obs = q_learning.environment(c).reset(state.keys.test, c.eval_episodes)
     metrics["q_start"] = q_values(c, state.params, obs).max(1).mean()
     if c.env in GRIDS:
-        difference, live = against_q_star(c, state)
-        size = live.sum() * difference.shape[1]
-        metrics["q_error"] = jnp.abs(difference).sum(where=live[:, None]) / size
-        metrics["q_bias"] = difference.sum(where=live[:, None]) / size
+        known = solved(c)
+        difference, live = q_on_grid(c, state) - known.q_star, ~jnp.asarray(known.mdp.terminal)[:, None]
+        metrics["q_error"] = jnp.abs(difference).mean(where=live)
+        metrics["q_bias"] = difference.mean(where=live)
+        metrics["exact_weight"] = exact_weight(known, sampled(c, state))
     return metrics
 
 
-def against_q_star(c: ReluQ, state: dqn.State) -> tuple[jax.Array, jax.Array]:
-    """Q(·, ·, θ) − Q*, `[S, A]`, and in which states the game goes on, `[S]`, bool."""
-    game = grid_game(c.env)
-    mdp = dataclasses.replace(game.mdp, discount=c.gamma)
-    difference = q_values(c, state.params, jnp.asarray(see_grid(game))) - value_iteration(mdp, 1e-4).q
-    return difference, ~jnp.asarray(mdp.terminal)
+class Known(NamedTuple):
+    """A game on a map, whose Q* can be computed."""
+
+    mdp: FiniteMDP
+    q_star: jax.Array  # [S, A]
+
+
+def solved(c: ReluQ) -> Known:
+    """The game on a map, with the trial's γ, and its Q*."""
+    mdp = dataclasses.replace(grid_game(c.env).mdp, discount=c.gamma)
+    return Known(mdp, value_iteration(mdp, 1e-4).q)
+
+
+def q_on_grid(c: ReluQ, state: dqn.State) -> jax.Array:
+    """Q(s, a, θ) in every state of the map, `[S, A]`."""
+    return q_values(c, state.params, jnp.asarray(see_grid(grid_game(c.env))))
+
+
+def sampled(c: ReluQ, state: dqn.State) -> jax.Array:
+    """The part of the replay that each (s, a) makes up, `[S, A]`; 0 before it holds anything."""
+    game, replay = grid_game(c.env), state.replay
+    of_cell = np.zeros(game.cells.size, np.int32)
+    of_cell[np.ravel_multi_index(tuple(game.position.T), game.cells.shape)] = np.arange(len(game.position))
+    place = replay.obs[..., PLAYER].reshape(len(replay.action), -1)
+    pair = jnp.asarray(of_cell)[place.argmax(1)] * game.mdp.num_actions + replay.action
+    size = game.mdp.num_states * game.mdp.num_actions
+    counts = jnp.zeros(size).at[pair].add(place.any(1).astype(jnp.float32))  # of what is not there: nothing
+    return (counts / jnp.maximum(1, counts.sum())).reshape(-1, game.mdp.num_actions)
+
+
+def exact_weight(known: Known, sampled: jax.Array) -> jax.Array:
+    """The weight of the mean of Q up to which the linear program's penalty is exact (`relu_bellman_loss`).
+
+    A larger one gains more by lowering some Q(s, a), and all those that lead to it, than its constraint
+    costs: how often (s, a) is sampled, over how often it is met, discounted, by the best actions after the
+    samples.
+
+    Args:
+        known: the game.
+        sampled: the part of the samples that are of (s, a), `[S, A]`.
+
+    Returns:
+        A scalar; 0 if a best action that is met was never sampled.
+    """
+    after, best = jnp.asarray(successors(known.mdp)), known.q_star.argmax(1)
+    probability = jnp.asarray(known.mdp.transition, jnp.float32)
+    goes_on = ~jnp.asarray(known.mdp.terminal)[after] * probability * known.mdp.discount
+
+    def flow(_, met):
+        arriving = jnp.zeros(known.mdp.num_states).at[after].add(goes_on * met[..., None])
+        return sampled.at[jnp.arange(len(best)), best].add(arriving)
+
+    met = jax.lax.fori_loop(0, LONGEST, flow, sampled)
+    return jnp.where(met > 0, sampled / jnp.where(met > 0, met, 1), jnp.inf).min()
 
 
 def figures(c: ReluQ, state: dqn.State, data: None) -> dict[str, Figure]:
@@ -87,11 +140,10 @@ def figures(c: ReluQ, state: dqn.State, data: None) -> dict[str, Figure]:
     drawn = q_learning.figures(c, state, data)
     if c.env not in GRIDS:
         return drawn
-    game, (difference, live) = grid_game(c.env), against_q_star(c, state)
-    q = np.asarray(q_values(c, state.params, jnp.asarray(see_grid(game))))
-    q_star = q - np.asarray(difference)
-    return {**drawn, "q": q_on_map({"Q*": q_star, f"{c.objective}: Q(s, a, θ)": q}, np.asarray(live), game)}
+    known = solved(c)
+    tables = {"Q*": np.asarray(known.q_star), f"{c.objective}: Q(s, a, θ)": np.asarray(q_on_grid(c, state))}
+    return {**drawn, "q": q_on_map(tables, ~np.asarray(known.mdp.terminal), grid_game(c.env))}
 
 
-CURVES = "eval/q_error", "eval/q_bias", "eval/q_start"
+CURVES = "eval/q_error", "eval/q_bias", "eval/q_start", "eval/exact_weight"
 task = Task(init, step, evaluate, figures, objective="eval/return", best="max", curves=CURVES)
