@@ -11,6 +11,9 @@ from mi203jax.arguments import check_int
 from mi203jax.rl.bellman import difference, one_step, policy_value, state_value
 from mi203jax.rl.finite_mdp import FiniteMDP, expected_reward, successors
 
+LOOK = 8
+"""Sweeps after which value iteration looks at what changed, which costs as much as another sweep."""
+
 
 class Solution(NamedTuple):
     """What a method found."""
@@ -75,46 +78,52 @@ def _value_below(mdp: FiniteMDP, tolerance, max_iterations) -> jax.Array:
     return _value_iteration(alone, tolerance, max_iterations, jnp.zeros(mdp.num_states)).q[:, 0]
 
 
+class _Sweeps(NamedTuple):
+    value: jax.Array
+    low: jax.Array  # least and largest change of the last sweep
+    high: jax.Array
+    size: jax.Array  # largest |V| that is finite
+    number: jax.Array
+
+
 @jax.jit
 def _value_iteration(mdp: FiniteMDP, tolerance, max_iterations, value) -> Solution:
     reward = expected_reward(mdp)
-    value = jnp.asarray(value, reward.dtype)
     gamma = jnp.asarray(mdp.discount, reward.dtype)
-    weight = gamma / jnp.where(gamma < 1, 1 - gamma, 1)
-    resolution = 4 * jnp.finfo(reward.dtype).eps
 
-    class Sweep(NamedTuple):
-        value: jax.Array
-        low: jax.Array  # least and largest change of the last sweep
-        high: jax.Array
-        size: jax.Array  # largest |V| that is finite
-        sweeps: jax.Array
+    def sweep(value):
+        return state_value(one_step(mdp, reward, value))
 
-    def limits(sweep):
-        """What is to be added to V, how wrong that may be, and what rounding leaves."""
-        middle = jnp.where(gamma < 1, weight * (sweep.low + sweep.high) / 2, 0.0)
-        middle = jnp.where(jnp.isfinite(middle), middle, 0.0)
-        error = weight * (sweep.high - sweep.low) / 2
-        error = jnp.where(gamma < 1, error, jnp.maximum(sweep.high, -sweep.low))
-        rounding = resolution * (sweep.size + jnp.abs(middle)) * (1 + weight)
-        return middle, error, jnp.where(gamma < 1, rounding, 0.0)
+    def going_on(done):
+        _, error, rounding = _limits(gamma, done)
+        return (done.number < max_iterations) & ~(error <= jnp.maximum(tolerance, rounding))
 
-    def going_on(sweep):
-        _, error, rounding = limits(sweep)
-        return (sweep.sweeps < max_iterations) & ~(error <= jnp.maximum(tolerance, rounding))
-
-    def once(sweep):
-        new = state_value(one_step(mdp, reward, sweep.value))
-        change = difference(new, sweep.value)
-        size = jnp.where(jnp.isfinite(new), jnp.abs(new), 0).max()
-        return Sweep(new, change.min(), change.max(), size, sweep.sweeps + 1)
+    def some(done):
+        unseen = jnp.minimum(LOOK, max_iterations - done.number) - 1
+        old = jax.lax.fori_loop(0, unseen, lambda _, value: sweep(value), done.value)
+        new = sweep(old)
+        change, size = difference(new, old), jnp.where(jnp.isfinite(new), jnp.abs(new), 0)
+        return _Sweeps(new, change.min(), change.max(), size.max(), done.number + unseen + 1)
 
     infinite = jnp.asarray(jnp.inf, reward.dtype)
-    start = Sweep(value, -infinite, infinite, jnp.zeros_like(infinite), jnp.int32(0))
-    end = jax.lax.while_loop(going_on, once, start)
-    middle, error, rounding = limits(end)
+    start = _Sweeps(
+        jnp.asarray(value, reward.dtype), -infinite, infinite, jnp.zeros_like(infinite), jnp.int32(0)
+    )
+    end = jax.lax.while_loop(going_on, some, start)
+    middle, error, rounding = _limits(gamma, end)
     q = one_step(mdp, reward, jnp.where(jnp.asarray(mdp.terminal), 0.0, end.value + middle))
-    return Solution(q, end.sweeps, jnp.where(gamma < 1, error + rounding, jnp.inf))
+    return Solution(q, end.number, jnp.where(gamma < 1, error + rounding, jnp.inf))
+
+
+def _limits(gamma: jax.Array, done: _Sweeps) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """What is to be added to V, how wrong that may be, and what rounding leaves."""
+    weight = gamma / jnp.where(gamma < 1, 1 - gamma, 1)
+    middle = jnp.where(gamma < 1, weight * (done.low + done.high) / 2, 0.0)
+    middle = jnp.where(jnp.isfinite(middle), middle, 0.0)
+    error = weight * (done.high - done.low) / 2
+    error = jnp.where(gamma < 1, error, jnp.maximum(done.high, -done.low))
+    rounding = 4 * jnp.finfo(gamma.dtype).eps * (done.size + jnp.abs(middle)) * (1 + weight)
+    return middle, error, jnp.where(gamma < 1, rounding, 0.0)
 
 
 def policy_iteration(mdp: FiniteMDP, max_iterations: int = 1000) -> Solution:

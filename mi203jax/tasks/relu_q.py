@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -99,7 +99,7 @@ def q_on_grid(c: ReluQ, state: dqn.State) -> jax.Array:
 
 def sampled(c: ReluQ, state: dqn.State) -> jax.Array:
     """The part of the replay that each (s, a) makes up, `[S, A]`; 0 before it holds anything."""
-    game, replay = grid_game(c.env), state.replay
+    game, replay = grid_game(c.env), cast(Transition, state.replay)  # a memory is refused
     of_cell = np.zeros(game.cells.size, np.int32)
     of_cell[np.ravel_multi_index(tuple(game.position.T), game.cells.shape)] = np.arange(len(game.position))
     place = replay.obs[..., PLAYER].reshape(len(replay.action), -1)

@@ -24,7 +24,7 @@ class Game(NamedTuple):
     won: np.ndarray  # [S], bool
     lost: np.ndarray  # [S], bool
     points: np.ndarray  # treasures found, [S], float32
-    optimal: float  # the largest share of games that can be won within the time limit
+    optimal: np.float32  # the largest share of games that can be won within the time limit
 
 
 class State(NamedTuple):
@@ -68,7 +68,8 @@ def game_of(drawn: GridWorld, time_limit: int) -> Game:
     won, lost = kind == GOAL, kind == HOLE
     optimal = drawn.start @ largest_chance(drawn.mdp, won, time_limit)
     start, points = (x.astype(np.float32) for x in (drawn.start, drawn.score))
-    return Game(drawn.mdp, start, won, lost, points, float(optimal))
+    mdp = replace(drawn.mdp, discount=np.float32(drawn.mdp.discount))  # trials share arrays alone
+    return Game(mdp, start, won, lost, points, np.float32(optimal))
 
 
 def largest_chance(mdp: FiniteMDP, won: np.ndarray, moves: int) -> np.ndarray:

@@ -8,7 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure as MatplotlibFigure
-from matplotlib.patches import Circle, Rectangle
+from matplotlib.patches import Circle, PathPatch, Rectangle
+from matplotlib.path import Path
 
 from mi203jax.configs import Rewards
 from mi203jax.core.task import Animation, Figure
@@ -20,6 +21,7 @@ STAGES, FRAMES, HELD = 4, 120, 12
 """Panels of the policy, moves of a game that are drawn, and frames in which its end stays."""
 TREASURE, BLUE, GREEN, RED = (OKABE_ITO[i] for i in (0, 4, 2, 5))
 FLOOR = "#f2f0ea"
+STAR = np.asarray(Path.unit_regular_star(5, 0.42).vertices) * [0.42, -0.42]  # rows go down
 # Light, so that arrows are seen on it.
 VALUES = ListedColormap(matplotlib.colormaps["YlGnBu"](np.linspace(0.05, 0.6, 256))).with_extremes(bad=FLOOR)
 
@@ -82,7 +84,7 @@ def draw_map(axes: Any, world: GridWorld, taken: np.ndarray, floor: bool = True)
             axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=FLOOR, ec="white", lw=0.8))
             axes.add_patch(Circle((x, y), 0.38, fc="black", ec=RED, lw=2))
         if kind == GOAL:
-            axes.plot(x, y, "*", color=GREEN, ms=18, mec="white", mew=1)
+            axes.add_patch(PathPatch(Path(np.add(STAR, (x, y))), fc=GREEN, ec="white", lw=1))
         if kind == START:
             axes.add_patch(Circle((x, y), 0.4, fc="none", ec=BLUE, lw=1.5, ls=":"))
     return [
@@ -110,21 +112,27 @@ def playing(c: Rewards, world: GridWorld, game: Play) -> Animation:
     (trail,) = axes.plot(
         [], [], color=BLUE, lw=3, alpha=0.35, solid_capstyle="round", solid_joinstyle="round"
     )
-    (player,) = axes.plot([], [], "o", color=BLUE, ms=0.3 * 72 * scale, mec="white", mew=1.5, zorder=5)
+    player = Circle((0, 0), 0.27, fc=BLUE, ec="white", lw=1.5, zorder=5)
+    axes.add_patch(player)
     axes.set_title("move 0")
     canvas.draw()
     figure.set_layout_engine("none")  # frames are drawn in half the time
-    frames: list[np.ndarray] = []
     place = world.position[game.states][:, ::-1]  # x and y
-    for move, state in enumerate(game.states[: FRAMES + 1]):
-        for parts, gone in zip(coins, world.taken[state], strict=True):
+
+    def show(move):
+        for parts, gone in zip(coins, world.taken[game.states[move]], strict=True):
             for part in parts:
                 part.set_visible(not gone)
         trail.set_data(*place[: move + 1].T)
-        player.set_data(*place[move : move + 1].T)
+        player.center = tuple(place[move])
+
+    frames = []
+    for move in range(min(len(place), FRAMES + 1)):
+        show(move)
         axes.set_title(f"learned from the {c.score} score: move {move}", fontsize=10)
         frames.append(frame_of(canvas))
     moves = len(game.states) - 1
+    show(moves)
     axes.set_title(f"{game.ending} after {moves} move{'s' * (moves != 1)}", fontsize=10, weight="bold")
     return Animation([*frames, *[frame_of(canvas)] * HELD], 6.0)
 
@@ -139,34 +147,41 @@ def stages(world: GridWorld, game: Play) -> np.ndarray:
 
 
 def policy(c: Rewards, world: GridWorld, q: np.ndarray, visits: np.ndarray, game: Play) -> MatplotlibFigure:
-    """V and the greedy moves on the map, a panel a stage: where nothing was ever tried there are none."""
+    """V and the greedy moves on the map, a panel a stage: none where nothing tells moves apart."""
     panels = stages(world, game)
-    height, width = world.cells.shape
     known = (visits.sum(1) > 0) & ~world.mdp.terminal
     value = np.where(known, q.max(1), np.nan)
     seen = known & (world.taken[:, None] == panels).all(-1).any(-1)
     low, high = (value[seen].min(), value[seen].max()) if seen.any() else (0.0, 1.0)
     norm = Normalize(min(0.0, low), high if high > low else low + 1.0)
-    scale = 3.4 / max(height, width)
-    figure = MatplotlibFigure(
-        figsize=(max(5.0, (scale * width + 0.15) * len(panels) + 1.1), scale * height + 1.1),
-        layout="constrained",
-    )
-    every = figure.subplots(1, len(panels), squeeze=False)[0]
+    figure, every = maps(world, len(panels))
     for axes, taken in zip(every, panels, strict=True):
         (at,) = np.nonzero((world.taken == taken).all(1))
         image = np.full(world.cells.shape, np.nan)
         image[tuple(world.position[at].T)] = value[at]
         axes.imshow(image, cmap=VALUES, norm=norm)
         draw_map(axes, world, taken, floor=False)
-        arrows(axes, world, at[known[at]], q)
+        arrows(axes, world, at[known[at] & (q[at].max(1) > q[at].min(1))], q)
         axes.set_title(stage_name(world, taken), fontsize=10)
-    figure.colorbar(ScalarMappable(norm, VALUES), ax=list(every), label="V(s) = max Q(s, ·)", shrink=0.85)
+    figure.colorbar(ScalarMappable(norm, VALUES), ax=every, label="V(s) = max Q(s, ·)", shrink=0.85)
     figure.suptitle(
-        f"The {c.score} score, γ = {float(c.gamma):g}: greedy moves; none where nothing was tried",
+        f"The {c.score} score, γ = {float(c.gamma):g}: greedy moves, where Q tells them apart",
         fontsize=11,
     )
     return figure
+
+
+def maps(world: GridWorld, number: int) -> tuple[MatplotlibFigure, list[Any]]:
+    """A figure with axes for so many maps, wide ones below each other too."""
+    height, width = world.cells.shape
+    columns = number if width < 1.5 * height else min(2, number)
+    rows, scale = -(-number // columns), 3.4 / max(height, width)
+    size = max(5.0, (scale * width + 0.15) * columns + 1.1), (scale * height + 0.4) * rows + 0.6
+    figure = MatplotlibFigure(figsize=size, layout="constrained")
+    every = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in every[number:]:
+        axes.remove()
+    return figure, every[:number]
 
 
 def stage_name(world: GridWorld, taken: np.ndarray) -> str:
@@ -185,15 +200,5 @@ def arrows(axes: Any, world: GridWorld, states: np.ndarray, q: np.ndarray) -> No
         return
     y, x = world.position[states].T
     down, right = np.array(MOVES)[q[states].argmax(1)].T
-    axes.quiver(
-        x,
-        y,
-        0.62 * right,
-        0.62 * down,
-        angles="xy",
-        scale_units="xy",
-        scale=1,
-        width=0.011,
-        pivot="mid",
-        zorder=4,
-    )
+    style = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.011, "pivot": "mid", "zorder": 4}
+    axes.quiver(x, y, 0.62 * right, 0.62 * down, **style)
