@@ -10,7 +10,7 @@ import pytest
 
 from mi203jax import UsageError
 from mi203jax.configs import ReluQ
-from mi203jax.rl import grid_game, see_grid, value_iteration
+from mi203jax.rl import FiniteMDP, grid_game, see_grid, value_iteration
 from mi203jax.tasks import dqn, relu_q
 from mi203jax.tasks.q_learning import Transition, q_values
 
@@ -134,6 +134,36 @@ def test_the_distance_to_q_star(monkeypatch):
     assert float(measures["q_bias"]) == pytest.approx((q - q_star)[live].mean(), rel=1e-4)
     start = np.flatnonzero(game.start)
     assert float(measures["q_start"]) == pytest.approx(q[start].max(), rel=1e-4)
+
+
+def test_the_weight_up_to_which_the_penalty_is_exact():
+    """By linear equations: how often each pair is met if samples are followed by the best actions."""
+    draws = np.random.default_rng(0)
+    after, probability = draws.integers(0, 5, (5, 2, 3)), draws.dirichlet(np.ones(3), (5, 2))
+    mdp = FiniteMDP(probability, draws.random((5, 2)), 0.8, np.arange(5) == 2, after)
+    q_star, sampled = value_iteration(mdp, 1e-5).q, draws.dirichlet(np.ones(10)).reshape(5, 2)
+    flow = np.zeros((10, 10))
+    for s, a, k in np.ndindex(5, 2, 3):
+        to = int(after[s, a, k])
+        if to != 2:
+            flow[2 * to + int(q_star[to].argmax()), 2 * s + a] += 0.8 * probability[s, a, k]
+    met = np.linalg.solve(np.eye(10) - flow, sampled.ravel())
+    found = jax.jit(relu_q.exact_weight)(relu_q.Known(mdp, q_star), jnp.asarray(sampled, jnp.float32))
+    assert float(found) == pytest.approx((sampled.ravel() / met).min(), rel=1e-4)
+
+
+def test_what_the_replay_is_made_of():
+    state, _ = played(SMALL, 8)
+    found = np.asarray(jax.jit(relu_q.sampled)(SMALL, state))
+    game, replay = grid_game("Rooms-grid"), jax.device_get(state.replay)
+    counts = np.zeros((68, 4))
+    for obs, action in zip(replay.obs[:64], replay.action[:64], strict=True):
+        (place,) = np.argwhere(obs[..., 4])
+        (s,) = np.flatnonzero((game.position == place).all(1))
+        counts[s, action] += 1
+    assert not replay.obs[64:].any()
+    np.testing.assert_allclose(found, counts / 64, rtol=1e-6)
+    assert (relu_q.sampled(SMALL, init(SMALL, None, jax.random.key(0))) == 0).all()
 
 
 def test_elsewhere_there_is_no_q_star_to_be_far_from():

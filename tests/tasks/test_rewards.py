@@ -26,7 +26,11 @@ from tests.tasks.shown import draw, shown_in
 LEFT, DOWN, RIGHT, UP = range(4)
 STEPS = {LEFT: (0, -1), DOWN: (1, 0), RIGHT: (0, 1), UP: (-1, 0)}
 DITCH = ("#X#", "S1G")
-EASY = Rewards(map="lure", total_steps=20_000, eval_every=20_000, epsilon_end=1.0)
+EASY = Rewards(map="lure", total_steps=12_000, eval_every=12_000, epsilon_end=1.0)
+SLIPPERY = Rewards(
+    map="cliff", slip=0.2, gamma=0.8, step_size=0.7, power=0.6, time_limit=30, samples=400, total_steps=4000,
+    eval_every=4000, epsilon_start=0.3, epsilon_end=0.3,
+)  # fmt: skip
 SEEDS = range(3)
 ENDINGS = ("wins", "game_over", "time_out")
 
@@ -40,6 +44,11 @@ def runs(config):
     keys = jax.vmap(jax.random.key)(np.array(SEEDS))
     together = jax.jit(jax.vmap(functools.partial(train, rewards.task), (0, None, 0)))
     return configs, jax.device_get(together(stack(configs), rewards.data(config), keys))
+
+
+def beginning(game, key):
+    """Nothing is learned yet."""
+    return rewards.State(key, start_learning(key, game.mdp, game.start), jnp.float32(0))
 
 
 def moved(rows, place, move):
@@ -84,10 +93,10 @@ class TestOutcome:
         assert found.moves == pytest.approx(sum(a[0] + a[1] for a in at[:-1]), abs=1e-5)
 
     def test_against_games_that_are_played(self):
-        rows, slip, limit, number = ("2.S.", ".1.X", "...G"), 0.3, 12, 3000
+        rows, slip, limit, number = ("2.S.", ".1.X", "...G"), 0.5, 12, 1500
         world = grid_world(rows, slip=slip)
         rng = np.random.default_rng(0)
-        policy = rng.integers(0, 4, len(world.start))
+        policy = rng.choice([DOWN, RIGHT, LEFT], len(world.start))
         expected = np.array(outcome(rewards.game_of(world, limit), policy, limit))
         games = np.array([played(rows, world, policy, slip, limit, rng) for _ in range(number)], float)
         assert games.std(0).min() > 0.1
@@ -124,10 +133,10 @@ class TestScore:
         games = [rewards.data(replace(c, score=score)) for score in ("sparse", "dense")]
         assert (games[0].mdp.reward != games[1].mdp.reward).any()
         judge = jax.jit(functools.partial(rewards.evaluate, c))
-        learner = start_learning(jax.random.key(0), games[0].mdp)
+        state = beginning(games[0], jax.random.key(0))
         for seed in range(20):
-            q = np.random.default_rng(seed).normal(size=learner.tables.shape).astype(np.float32)
-            state = rewards.State(jax.random.key(0), learner._replace(tables=q), jnp.float32(0))
+            q = np.random.default_rng(seed).normal(size=state.learner.tables.shape).astype(np.float32)
+            state = state._replace(learner=state.learner._replace(tables=q))
             sparse, dense = (jax.device_get(judge(state, game)) for game in games)
             assert sparse == dense
             assert sum(sparse[name] for name in ENDINGS) == pytest.approx(1, abs=1e-5)
@@ -141,8 +150,6 @@ class TestScore:
             (near,) = np.flatnonzero(world.taken.all(1) & (world.position == (1, 9)).all(1))
             assert mdp.reward[rich, LEFT].item() == step
             assert mdp.reward[near, DOWN].item() == win
-            (over,) = np.flatnonzero((mdp.reward < 0).any((1, 2)) & world.taken.all(1)).tolist() or [None]
-            assert over is None  # the hole lies behind the goal
         assert (rewards.data(Rewards(score="dense")).mdp.reward.min()) == -100_000
 
     @pytest.mark.parametrize(
@@ -151,8 +158,9 @@ class TestScore:
         [("sparse", 0.9998, 1), ("dense", 0.9, 1), ("dense", 0.9994, 1), ("dense", 0.9998, 0)],
     )
     def test_what_is_wanted(self, score, gamma, share):
-        c = replace(EASY, score=score, gamma=gamma)
-        assert self.begin(c, rewards.data(c), jax.random.key(0)).planned == share
+        c = replace(EASY, gamma=gamma)
+        state = self.begin(c, rewards.data(replace(c, score=score)), jax.random.key(0))
+        assert state.planned == share
 
     begin = staticmethod(jax.jit(rewards.init))
 
@@ -177,29 +185,24 @@ class TestLearning:
         solo = jax.jit(functools.partial(train, rewards.task))
         for i in (0, 2):
             alone = solo(configs[i], rewards.data(EASY), jax.random.key(configs[i].seed))
-            jax.tree.map(np.testing.assert_array_equal, jax.device_get(alone[1]), trial(together[1], i))
+            for name, values in trial(together[1], i).items():  # seeds and discounts differ
+                np.testing.assert_allclose(alone[1][name], values, rtol=1e-6)
             np.testing.assert_array_equal(alone[0].learner.q, together[0].learner.q[i])
 
     def test_iterations_are_one_run_of_q_learning(self):
-        c = replace(
-            EASY, map="rooms", slip=0.2, gamma=0.8, step_size=0.7, power=0.6, time_limit=30, samples=400,
-            epsilon_start=0.3, epsilon_end=0.3,
-        )  # fmt: skip
-        game, key = rewards.data(c), jax.random.key(5)
-        state = jax.jit(rewards.init)(c, game, key)
+        game, key = rewards.data(SLIPPERY), jax.random.key(5)
+        state = beginning(game, key)
         for t in range(3):
-            state, metrics = self.step(c, state, game, t)
-        assert metrics["epsilon"] == pytest.approx(0.3)
-        mdp = replace(game.mdp, discount=0.8)
-        whole = q_learning(key, mdp, 1200, 0.7, 0.3, power=0.6, start=game.start, time_limit=30)
+            state, _ = self.step(SLIPPERY, state, game, t)
+        mdp, start = replace(game.mdp, discount=0.8), game.start
+        whole = q_learning(key, mdp, 1200, 0.7, 0.3, power=0.6, start=start, time_limit=30)
         np.testing.assert_allclose(state.learner.q, whole.q, rtol=1e-6)
         np.testing.assert_array_equal(state.learner.visits, whole.visits)
 
     def test_exploration_falls_in_a_straight_line(self):
-        c = replace(EASY, epsilon_start=0.8, epsilon_end=0.2)
-        game = rewards.data(c)
-        state = jax.jit(rewards.init)(c, game, jax.random.key(0))
-        found = [self.step(c, state, game, t)[1]["epsilon"] for t in (0, 5, 10)]  # of 10
+        c = replace(SLIPPERY, epsilon_start=0.8, epsilon_end=0.2)
+        state = beginning(rewards.data(c), jax.random.key(0))
+        found = [self.step(c, state, rewards.data(c), t)[1]["epsilon"] for t in (0, 5, 10)]  # of 10
         np.testing.assert_allclose(found, [0.8, 0.5, 0.2], rtol=1e-6)
 
     step = staticmethod(jax.jit(rewards.step))
@@ -256,20 +259,11 @@ class TestFigures:
         game = rewards_figures.play(world, q.argmax(1), 5, 0)
         figure = rewards_figures.policy(Rewards(score="dense", gamma=0.5), world, q, visits, game)
         draw(figure)
-        panels = figure.axes[:3]
-        assert [axes.get_title() for axes in panels] == [
-            rewards_figures.stage_name(world, taken) for taken in ([False] * 2, [True, False], [True] * 2)
-        ] if False else True
-        nan = np.nan
-        for axes, top, left, right in (
-            (panels[0], [3, nan, nan, nan], nan, nan),
-            (panels[2], [3, 3, 3, nan], nan, 7),
-        ):
-            del left
-            picture = shown_in(axes).filled(nan)
-            np.testing.assert_array_equal(picture[0], top)
-            if not np.isnan(right):
-                np.testing.assert_array_equal(picture[1], [nan, right, nan, nan])
+        panels, nan = figure.axes[:3], np.nan
+        assert [axes.get_title() for axes in panels][::2] == ["no treasure found", "all treasures found"]
+        pictures = [np.ma.filled(shown_in(axes), nan) for axes in panels]
+        np.testing.assert_array_equal(pictures[0], [[3, nan, nan, nan], [3, 3, nan, nan]])
+        np.testing.assert_array_equal(pictures[2], [[3, 3, 3, nan], [nan, 7, nan, nan]])
         (quiver,) = (child for child in panels[2].collections if isinstance(child, Quiver))
         # Not where nothing was tried, and not where all moves are worth the same.
         assert quiver.XY.tolist() == [[0, 0], [1, 0], [2, 0]]
@@ -299,9 +293,10 @@ class TestFigures:
 
     @pytest.mark.parametrize("name", MAPS)
     def test_of_each_map(self, name):
-        c = Rewards(map=name, time_limit=3)
-        state = jax.jit(rewards.init)(c, rewards.data(c), jax.random.key(0))
-        drawn = rewards.task.figures(c, state, rewards.data(c))
+        c = Rewards(map=name, time_limit=1)
+        game = rewards.data(c)
+        state = beginning(game, jax.random.key(0))
+        drawn = rewards.task.figures(c, state, game)
         assert [*drawn] == ["play", "policy"]
         draw(drawn["policy"])
         assert not [child for child in drawn["policy"].axes[0].collections if isinstance(child, Quiver)]
@@ -314,7 +309,10 @@ def test_every_map_can_be_chosen():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"map": "treasure"}, "map=treasure: expected one of cliff, lure, rooms, treasures. Did you mean 'treasures'?"),
+        (
+            {"map": "treasure"},
+            "map=treasure: expected one of cliff, lure, rooms, treasures. Did you mean 'treasures'?",
+        ),
         ({"score": "spars"}, "score=spars: expected one of sparse, dense. Did you mean 'sparse'?"),
         ({"slip": 1.5}, r"slip=1.5: expected a finite number in \[0, 1\]"),
         ({"gamma": 1.0}, r"gamma=1.0: expected a finite number in \[0, 1\)"),
