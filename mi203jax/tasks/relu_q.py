@@ -121,7 +121,7 @@ def exact_weight(known: Known, sampled: jax.Array) -> jax.Array:
         sampled: the part of the samples that are of (s, a), `[S, A]`.
 
     Returns:
-        A scalar; 0 if a best action that is met was never sampled.
+        A scalar; 0 if a best action that is met was never sampled, or nothing was.
     """
     after, best = jnp.asarray(successors(known.mdp)), known.q_star.argmax(1)
     probability = jnp.asarray(known.mdp.transition, jnp.float32)
@@ -132,7 +132,8 @@ def exact_weight(known: Known, sampled: jax.Array) -> jax.Array:
         return sampled.at[jnp.arange(len(best)), best].add(arriving)
 
     met = jax.lax.fori_loop(0, LONGEST, flow, sampled)
-    return jnp.where(met > 0, sampled / jnp.where(met > 0, met, 1), jnp.inf).min()
+    ratio = jnp.where(met > 0, sampled / jnp.where(met > 0, met, 1), 1.0)  # never above 1
+    return jnp.where(sampled.any(), ratio.min(), 0.0)
 
 
 def figures(c: ReluQ, state: dqn.State, data: None) -> dict[str, Figure]:

@@ -150,6 +150,7 @@ def test_the_weight_up_to_which_the_penalty_is_exact():
     met = np.linalg.solve(np.eye(10) - flow, sampled.ravel())
     found = jax.jit(relu_q.exact_weight)(relu_q.Known(mdp, q_star), jnp.asarray(sampled, jnp.float32))
     assert float(found) == pytest.approx((sampled.ravel() / met).min(), rel=1e-4)
+    assert relu_q.exact_weight(relu_q.Known(mdp, q_star), jnp.zeros((5, 2))) == 0
 
 
 def test_what_the_replay_is_made_of():
