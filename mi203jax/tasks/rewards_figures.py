@@ -15,7 +15,7 @@ from mi203jax.configs import Rewards
 from mi203jax.core.task import Animation, Figure
 from mi203jax.rl import GridWorld
 from mi203jax.rl.games import GOAL, HOLE, MOVES, START, WALL
-from mi203jax.tasks.pictures import BACKGROUND, OKABE_ITO, frame_of
+from mi203jax.tasks.pictures import BACKGROUND, OKABE_ITO, evenly, frame_of
 
 STAGES, FRAMES, HELD = 4, 120, 12
 """Panels of the policy, moves of a game that are drawn, and frames in which its end stays."""
@@ -138,12 +138,10 @@ def playing(c: Rewards, world: GridWorld, game: Play) -> Animation:
 
 
 def stages(world: GridWorld, game: Play) -> np.ndarray:
-    """Which treasures are gone at the stages of a game, and at its best: `[stages, treasures]`, bool."""
-    _, first = np.unique(world.taken[game.states], axis=0, return_index=True)
-    passed = [*world.taken[game.states[np.sort(first)]], np.ones(len(world.treasures), bool)]
-    distinct = [t for i, t in enumerate(passed) if not any((t == u).all() for u in passed[:i])]
-    shown = np.unique(np.linspace(0, len(distinct) - 1, STAGES).round().astype(int))
-    return np.array(distinct)[shown]
+    """Which treasures are gone at the stages of a game, and all of them: `[stages, treasures]`, bool."""
+    # More of them come later in the order of rows too.
+    passed = np.unique([*world.taken[game.states], np.ones(len(world.treasures), bool)], axis=0)
+    return evenly(passed, STAGES)
 
 
 def policy(c: Rewards, world: GridWorld, q: np.ndarray, visits: np.ndarray, game: Play) -> MatplotlibFigure:

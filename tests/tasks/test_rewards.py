@@ -178,6 +178,7 @@ class TestLearning:
         game = rewards.data(EASY)
         live = ~game.mdp.terminal
         tried = (state.learner.visits[:, live] > 0).mean((1, 2))
+        assert (state.learner.visits.sum((1, 2)) == EASY.total_steps).all()
         np.testing.assert_allclose(last["eval/tried"], tried, rtol=1e-5)
 
     def test_trials_equal_solo_runs(self):
@@ -291,15 +292,28 @@ class TestFigures:
     def gold(frame):
         return (np.abs(frame.astype(int) - (230, 159, 0)).max(-1) < 8).sum()
 
-    @pytest.mark.parametrize("name", MAPS)
-    def test_of_each_map(self, name):
+    @pytest.mark.parametrize("name", ["lure", "rooms"])
+    def test_of_a_trial_that_knows_little(self, name):
         c = Rewards(map=name, time_limit=1)
-        game = rewards.data(c)
+        game, world = rewards.data(c), rewards.world(c)
         state = beginning(game, jax.random.key(0))
-        drawn = rewards.task.figures(c, state, game)
+        counts = jnp.where(game.start[:, None] > 0, 1, state.learner.counts)
+        learner = state.learner._replace(tables=jnp.full_like(state.learner.tables, 5), counts=counts)
+        drawn = rewards.task.figures(c, state._replace(learner=learner), game)
         assert [*drawn] == ["play", "policy"]
         draw(drawn["policy"])
-        assert not [child for child in drawn["policy"].axes[0].collections if isinstance(child, Quiver)]
+        axes = drawn["policy"].axes[0]
+        picture = np.ma.filled(shown_in(axes), np.nan)
+        np.testing.assert_array_equal(picture, np.where(world.cells == "S", 5.0, np.nan))
+        assert not [child for child in axes.collections if isinstance(child, Quiver)]
+
+    @pytest.mark.parametrize(("shape", "grid"), [((4, 5), (1, 4)), ((4, 10), (2, 2))])
+    def test_wide_maps_stand_below_each_other(self, shape, grid):
+        world = grid_world(["." * shape[1]] * shape[0])
+        _, every = rewards_figures.maps(world, 4)
+        spec = every[0].get_subplotspec().get_gridspec()
+        assert (spec.nrows, spec.ncols) == grid
+        assert len(rewards_figures.maps(world, 3)[1]) == 3
 
 
 def test_every_map_can_be_chosen():
@@ -324,3 +338,7 @@ def test_every_map_can_be_chosen():
 def test_wrong_fields(fields, message):
     with pytest.raises(UsageError, match=message):
         replace(EASY, **fields)
+
+
+def test_a_step_is_a_move():
+    assert replace(EASY, samples=300, total_steps=1000).num_iterations == 4
