@@ -162,9 +162,9 @@ def convergence(
 ) -> MatplotlibFigure:
     """How each method comes nearer: by what it does with the rules, and by samples."""
     figure = MatplotlibFigure(figsize=(9, 3.8), layout="constrained")
-    known, seen = figure.subplots(1, 2, sharey=True)
+    known, seen = figure.subplots(1, 2)
     paths = {"value_iteration": sweeps_of(mdp, q_star), "policy_iteration": policies_of(mdp, q_star)}
-    colours = iter(COLOURS)
+    colours = iter(COLOURS[:3] + COLOURS[4:])  # yellow is no colour for a line
     floor = 1e-14 * _size(q_star)
     for name, path in paths.items():
         style = {"marker": "o", "ms": 3.5} if len(path) < 40 else {}
@@ -176,7 +176,7 @@ def convergence(
     known.set_xlim(0, None)
     known.set_title("who knows the rules", fontsize=10)
     seen.set_title("who sees samples", fontsize=10)
-    seen.set(xlabel="samples")
+    seen.set(xlabel="samples", yscale="log")
     seen.xaxis.set_major_formatter(EngFormatter())
     for axes in (known, seen):
         axes.grid(alpha=0.25)

@@ -115,10 +115,11 @@ class TestGrids:
     def test_a_game_that_is_won_lost_and_cut(self, key):
         env = from_grid_world(self.GAME, "tiny", 4)
         step_fn = jax.jit(env.step)
-        state, obs = env.reset(key, 3)
+        state, obs = env.reset(key, 4)
         assert obs[:, 0, 0, 4].all()
         played = []
-        for actions in ([2, 0, 1], [2, 0, 2], [2, 0, 2], [2, 0, 2]):  # right; left, which is the edge; down
+        # Right; left, which is the edge; down; and right after a pause, to win in the last moment.
+        for actions in ([2, 0, 1, 0], [2, 0, 2, 2], [2, 0, 2, 2], [2, 0, 2, 2]):
             state, step = step_fn(key, state, jnp.array(actions))
             played.append(jax.device_get(step))
         reward, over, cut = (
@@ -127,8 +128,8 @@ class TestGrids:
         np.testing.assert_array_equal(reward[:, 0], [1, 1, 1e5, 1])  # then a new game, and its treasure
         np.testing.assert_array_equal(reward[:, 1], 0)
         np.testing.assert_array_equal(reward[:2, 2], [-1e5, 1])
-        np.testing.assert_array_equal(over.T, [[0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 1]])
-        np.testing.assert_array_equal(cut.T, [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]])
+        np.testing.assert_array_equal(over.T, [[0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 1], [0, 0, 0, 1]])
+        np.testing.assert_array_equal(cut.T, [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]])
         assert played[2].final_obs[0, 0, 3, 4]
         assert played[2].obs[0, 0, 0, 4]
 
