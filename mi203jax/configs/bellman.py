@@ -3,6 +3,7 @@
 from typing import Literal
 
 from mi203jax.core.config import RunConfig, config, static, traced
+from mi203jax.core.errors import UsageError
 
 
 @config
@@ -24,6 +25,16 @@ class Bellman(RunConfig):
     epsilon_start: float = traced(1.0, "probability of a random action at first", "[0, 1]")
     epsilon_end: float = traced(0.0, "probability of a random action at last, linearly", "[0, 1]")
     samples: int = static(1_000, "samples in one call of the compiled step", "[1, 1000000]")
+
+    def check(self) -> None:
+        """Fields that must fit the game."""
+        super().check()
+        of_maps, of_chance = dict.fromkeys(("score", "slip"), ("rooms", "cliff")), ("states", "actions")
+        of = {**of_maps, **dict.fromkeys(of_chance, ("random",))}
+        for name, games in of.items():
+            value = getattr(self, name)
+            if self.game not in games and value != type(self).__dataclass_fields__[name].default:
+                raise UsageError(f"{name}={value} is of game={' and '.join(games)}, not of {self.game}.")
 
     @property
     def steps_per_iteration(self) -> int:

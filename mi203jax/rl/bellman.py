@@ -2,11 +2,16 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mi203jax.rl.finite_mdp import FiniteMDP, expectation, expected_reward, policy_transition
 
 UNROLLED = 16
 """Up to so many successors of an action, one fused loop over states is faster than a sum over an axis."""
+
+
+LARGEST = 20_000
+"""States up to which linear equations are solved: the matrix of float64 takes 3 GB."""
 
 
 def bellman_operator(mdp: FiniteMDP, q: jax.Array) -> jax.Array:
@@ -19,8 +24,15 @@ def bellman_operator(mdp: FiniteMDP, q: jax.Array) -> jax.Array:
         q: Q, `[S, A]`.
 
     Returns:
-        TQ, `[S, A]`. No closer to Q* in no state than γ times as far as Q (in the largest difference).
+        TQ, `[S, A]`: nowhere further from Q* than γ times the largest |Q − Q*|.
+
+    Raises:
+        ValueError: if Q is not `[S, A]`.
     """
+    if np.shape(q) != (mdp.num_states, mdp.num_actions):
+        raise ValueError(
+            f"bellman_operator: expected Q of shape {(mdp.num_states, mdp.num_actions)}, got {np.shape(q)}."
+        )
     return one_step(mdp, expected_reward(mdp), state_value(jnp.asarray(q)))
 
 
@@ -65,9 +77,9 @@ def _expected_value(mdp: FiniteMDP, value: jax.Array) -> jax.Array:
 
 
 def bellman_residual(mdp: FiniteMDP, q: jax.Array) -> jax.Array:
-    """TQ − Q, `[S, A]`: 0 everywhere for Q* alone; 0 also where both are −∞.
+    """TQ − Q, `[S, A]`; 0 also where both are −∞.
 
-    With γ < 1, |Q − Q*| is nowhere larger than the largest |TQ − Q| / (1 − γ).
+    With γ < 1 it is 0 everywhere for Q* alone; |Q − Q*| is nowhere larger than its largest size over 1 − γ.
     """
     return difference(bellman_operator(mdp, q), q)
 
@@ -93,8 +105,17 @@ def policy_value(mdp: FiniteMDP, policy: jax.Array) -> jax.Array:
 
     Returns:
         Q^π, `[S, A]`; not finite where the equations have no solution.
+
+    Raises:
+        ValueError: if there are more than 20,000 states, or π is not `[S]` actions.
     """
-    reward, policy = expected_reward(mdp), jnp.asarray(policy)
+    if mdp.num_states > LARGEST:
+        raise ValueError(
+            f"policy_value: {mdp.num_states} states make as many equations, solved as a dense matrix: "
+            f"expected at most {LARGEST}. value_iteration takes more."
+        )
+    policy = _checked_policy(mdp, policy)
+    reward = expected_reward(mdp)
     gamma = jnp.asarray(mdp.discount, reward.dtype)
     own = jnp.take_along_axis(reward, policy[:, None], 1)[:, 0]
     probability = policy_transition(mdp, policy).astype(reward.dtype)
@@ -103,6 +124,17 @@ def policy_value(mdp: FiniteMDP, policy: jax.Array) -> jax.Array:
     matrix = jnp.eye(mdp.num_states, dtype=reward.dtype) - gamma * probability
     value = jnp.linalg.solve(matrix, jnp.where(dead, 0.0, own))
     return one_step(mdp, reward, jnp.where(dead, -jnp.inf, value))
+
+
+def _checked_policy(mdp: FiniteMDP, policy: jax.Array) -> jax.Array:
+    found, actions = jnp.asarray(policy), mdp.num_actions
+    if found.shape != (mdp.num_states,) or not jnp.issubdtype(found.dtype, jnp.integer):
+        raise ValueError(
+            f"policy_value: expected a policy of {mdp.num_states} integers, got {found.dtype} {found.shape}."
+        )
+    if not isinstance(found, jax.core.Tracer) and not ((found >= 0) & (found < actions)).all():
+        raise ValueError(f"policy_value: expected actions from 0 to {actions - 1}, got {found.tolist()}.")
+    return found
 
 
 def _leads_to(probability: jax.Array, states: jax.Array) -> jax.Array:

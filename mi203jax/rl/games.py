@@ -67,6 +67,7 @@ def grid_world(
     score: Literal["sparse", "dense"] = "sparse",
     slip: float = 0.0,
     discount: float = 0.99,
+    start: tuple[int, int] | None = None,
 ) -> GridWorld:
     """A game in which one walks a map to its goal, with the slide's numbers as rewards.
 
@@ -80,13 +81,14 @@ def grid_world(
         score: which rewards.
         slip: probability of moving to the left or to the right of where one wants to, half of it each.
         discount: γ.
+        start: row and column where the game begins, instead of where the map says.
 
     Returns:
         The game, of four actions, `MOVE_NAMES`. Against a wall, or the edge, one stays.
 
     Raises:
         ValueError: if rows differ in length, a character is unknown, no state can be begun in, there are more
-            than 10 treasures, or a number is out of its range.
+            than 10 treasures, a number is out of its range, or the start is no floor: a wall, say.
     """
     cells = _read(map_)
     if score not in WIN:
@@ -106,13 +108,14 @@ def grid_world(
     if not slip:
         turns, probability = turns[..., :1], probability[..., :1]
     mdp = FiniteMDP(probability, outcome[turns], discount, np.isin(kind, (GOAL, HOLE)), turns)
-    begins = np.isin(kind, START if (cells == START).any() else FLOOR) & ~taken.any(1)
+    begins = _begins(cells, start)[tuple(position.T)] & ~taken.any(1)
     return GridWorld(mdp, cells, position, points, treasures, taken, begins / begins.sum())
 
 
 def _read(map_: Sequence[str]) -> np.ndarray:
-    if isinstance(map_, str) or not len(map_) or len({len(row) for row in map_}) != 1 or not map_[0]:
-        raise ValueError(f"grid_world: expected rows of the same length, got {map_!r}.")
+    is_map = isinstance(map_, list | tuple) and map_ and all(isinstance(row, str) for row in map_)
+    if not is_map or len({len(row) for row in map_}) != 1 or not map_[0]:
+        raise ValueError(f"grid_world: expected a list of texts of the same length, got {map_!r}.")
     cells = np.array([list(row) for row in map_])
     known = [WALL, FLOOR, START, GOAL, HOLE, *"123456789"]
     for row, column in np.argwhere(~np.isin(cells, known)):
@@ -123,6 +126,23 @@ def _read(map_: Sequence[str]) -> np.ndarray:
     if not np.isin(cells, (START, FLOOR)).any():
         raise ValueError("grid_world: nowhere to begin: expected an S, or some floor.")
     return cells
+
+
+def _begins(cells: np.ndarray, start: tuple[int, int] | None) -> np.ndarray:
+    """Where a game may begin, `[height, width]`, bool."""
+    if start is None:
+        return cells == (START if (cells == START).any() else FLOOR)
+    places = np.argwhere(np.isin(cells, (FLOOR, START))).tolist()
+    if list(start) not in places:
+        kinds = {WALL: "a wall", GOAL: "the goal", HOLE: "a hole"}
+        inside = len(start) == 2 and all(0 <= i < n for i, n in zip(start, cells.shape, strict=True))
+        what = kinds.get(str(cells[tuple(start)]), "a treasure") if inside else "not on the map"
+        raise ValueError(
+            f"grid_world: start={tuple(start)} is {what}: expected row and column of some floor."
+        )
+    found = np.zeros(cells.shape, bool)
+    found[tuple(start)] = True
+    return found
 
 
 def _treasures(cells: np.ndarray) -> list[tuple[int, int]]:
@@ -183,9 +203,17 @@ def from_gymnasium(env: Any, discount: float = 0.99) -> FiniteMDP:
             f"from_gymnasium: {env} has no table P of its transitions: expected FrozenLake, CliffWalking, "
             "Taxi or one like them."
         )
-    number, actions = len(table), len(table[0])
+    number = len(table)
+    actions = len(table[0]) if 0 in table else 0
+    if any(s not in table or set(table[s]) != set(range(actions)) for s in range(number)):
+        raise ValueError(
+            f"from_gymnasium: expected a table P of states from 0 to {number - 1}, each of the same actions "
+            f"from 0 on, got {sorted(table, key=str)[:3]} … of {[len(of) for of in table.values()][:3]} …."
+        )
     rows = [list(table[s][a]) for s in range(number) for a in range(actions)]
-    begins = np.flatnonzero(getattr(getattr(env, "unwrapped", env), "initial_state_distrib", ()))
+    begins = np.flatnonzero(
+        getattr(getattr(env, "unwrapped", env), "initial_state_distrib", _something_happens(table))
+    )
     ways: dict[bool, set[int]] = {True: set(), False: set(begins.tolist())}
     for s, a in itertools.product(range(number), range(actions)):
         for p, after, _, ends in table[s][a]:
@@ -207,6 +235,14 @@ def from_gymnasium(env: Any, discount: float = 0.99) -> FiniteMDP:
     terminal[[number] if needs_end else sorted(ways[True])] = True
     parts = [x.reshape(-1, actions, shape[1]) for x in (probability, reward, successor)]
     return FiniteMDP(parts[0], parts[1], discount, terminal, parts[2])
+
+
+def _something_happens(table: Any) -> list[bool]:
+    """In which states a game may begin if nobody says where: those that do not just stay, for nothing."""
+    return [
+        any(p > 0 and (after != s or r != 0) for of in table[s].values() for p, after, r, _ in of)
+        for s in range(len(table))
+    ]
 
 
 def from_graph(weights: Any, target: int) -> FiniteMDP:

@@ -104,8 +104,8 @@ def _constraints(
 def _reason(found: Any) -> str:
     if found.status == 2:
         return (
-            "infeasible: no Q satisfies the inequalities. A circle of positive reward does that with γ = 1: "
-            "expected a discount below 1."
+            "infeasible: no Q satisfies the inequalities. A circle of positive reward does that with γ = 1, "
+            "or nearly: expected a smaller discount."
         )
     if found.status == 3:
         return "unbounded: with γ = 1 some states lead to no end. Expected a discount below 1."

@@ -1,6 +1,7 @@
 """Q* of a finite process whose equation is known: by value iteration and by policy iteration."""
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +21,7 @@ class Solution(NamedTuple):
 
     q: jax.Array  # Q, [S, A]
     iterations: jax.Array  # int32
-    bound: jax.Array  # |Q - Q*| is nowhere larger; ∞ if none is known
+    bound: jax.Array  # |Q − Q*| is nowhere larger, rounding estimated; ∞ if no bound is known
 
 
 def value_iteration(
@@ -38,26 +39,48 @@ def value_iteration(
         mdp: the process, dense or sparse.
         tolerance: largest error of Q that is accepted.
         max_iterations: sweeps after which it gives up; `bound` then says how far it came.
-        value: V to begin with, `[S]`; None: 0, or, with γ = 1, which must not be traced then, less than V*.
+        value: V to begin with, `[S]`; None: 0, or, with γ = 1, that of a policy which comes to an end.
 
     Returns:
         Q of the dtype of the process.
 
     Raises:
-        ValueError: if `max_iterations` is not positive or the value not `[S]`; with γ = 1, naming states
-            from which no end can be reached.
+        ValueError: if `max_iterations` is not positive, the tolerance no number or the value not `[S]`
+            numbers; with γ = 1, naming states from which no end can be reached, or if it does not settle, as
+            where a circle pays. Nothing is known of what is traced: then the bound alone tells.
     """
-    check_end("value_iteration", mdp)
-    check_int("value_iteration", "max_iterations", max_iterations)
+    name = "value_iteration"
+    check_end(name, mdp)
+    check_int(name, "max_iterations", max_iterations, MAX_INT)
+    known = not isinstance(tolerance, jax.core.Tracer)
+    if known and not tolerance >= 0:
+        raise ValueError(f"{name}: expected a tolerance from 0 on, got {tolerance!r}.")
     if value is None:
-        value = np.zeros(mdp.num_states)
-        if has_no_discount(mdp):
-            value = _value_below(mdp, tolerance, max_iterations)
+        value = _first_value(mdp, tolerance, max_iterations)
     if np.shape(value) != (mdp.num_states,):
-        raise ValueError(
-            f"value_iteration: expected a value of shape {(mdp.num_states,)}, got {np.shape(value)}."
-        )
-    return _value_iteration(mdp, tolerance, max_iterations, value)
+        raise ValueError(f"{name}: expected a value of shape {(mdp.num_states,)}, got {np.shape(value)}.")
+    if not isinstance(value, jax.core.Tracer) and np.isnan(value).any():
+        raise ValueError(f"{name}: expected a value of numbers, got nan.")
+    found, settled = _value_iteration(mdp, tolerance, max_iterations, value)
+    if has_no_discount(mdp) and not isinstance(settled, jax.core.Tracer) and not settled:
+        raise ValueError(f"{name}: {NOT_SETTLED} after {max_iterations} sweeps.")
+    return found
+
+
+MAX_INT = 2**31 - 1
+NOT_SETTLED = (
+    "with γ = 1 the values do not settle, as where a circle of positive reward can be walked for ever: "
+    "expected a discount below 1, or no such circle; they still changed"
+)
+
+
+def _first_value(mdp: FiniteMDP, tolerance, max_iterations) -> Any:
+    """V to begin with, `[S]`: 0; with γ = 1, below V*."""
+    nothing = jnp.zeros(mdp.num_states, expected_reward(mdp).dtype)
+    if isinstance(mdp.discount, jax.core.Tracer):
+        below = functools.partial(_value_below, mdp, tolerance, max_iterations)
+        return jax.lax.cond(jnp.asarray(mdp.discount) == 1, below, lambda: nothing)
+    return _value_below(mdp, tolerance, max_iterations) if has_no_discount(mdp) else nothing
 
 
 @jax.jit
@@ -67,7 +90,7 @@ def _value_below(mdp: FiniteMDP, tolerance, max_iterations) -> jax.Array:
     From above it would stop at what going round for ever scores, where nothing is lost by that.
     """
     if mdp.transition.shape[2] == 1:  # then as many sweeps suffice as the longest of the best paths has steps
-        return jnp.where(jnp.asarray(mdp.terminal), 0.0, -jnp.inf)
+        return jnp.where(jnp.asarray(mdp.terminal), 0.0, -jnp.inf).astype(expected_reward(mdp).dtype)
     policy = ending_policy(mdp)
 
     def followed(table):
@@ -75,7 +98,7 @@ def _value_below(mdp: FiniteMDP, tolerance, max_iterations) -> jax.Array:
 
     tables = jax.tree.map(followed, (mdp.transition, mdp.reward, mdp.successor))
     alone = dataclasses.replace(mdp, **dict(zip(("transition", "reward", "successor"), tables, strict=True)))
-    return _value_iteration(alone, tolerance, max_iterations, jnp.zeros(mdp.num_states)).q[:, 0]
+    return _value_iteration(alone, tolerance, max_iterations, jnp.zeros(mdp.num_states))[0].q[:, 0]
 
 
 class _Sweeps(NamedTuple):
@@ -86,43 +109,53 @@ class _Sweeps(NamedTuple):
     number: jax.Array
 
 
+def _largest(values: jax.Array) -> jax.Array:
+    """The largest |value| that is finite, 0 if there is none."""
+    return jnp.where(jnp.isfinite(values), jnp.abs(values), 0).max()
+
+
 @jax.jit
-def _value_iteration(mdp: FiniteMDP, tolerance, max_iterations, value) -> Solution:
+def _value_iteration(mdp: FiniteMDP, tolerance, max_iterations, value) -> tuple[Solution, jax.Array]:
+    """What was found, and whether it changed by no more than the tolerance, or than rounding does."""
     reward = expected_reward(mdp)
     gamma = jnp.asarray(mdp.discount, reward.dtype)
+    paid = _largest(jnp.asarray(mdp.reward, reward.dtype))
 
     def sweep(value):
         return state_value(one_step(mdp, reward, value))
 
     def going_on(done):
-        _, error, rounding = _limits(gamma, done)
+        _, error, rounding = _limits(gamma, done, paid)
         return (done.number < max_iterations) & ~(error <= jnp.maximum(tolerance, rounding))
 
     def some(done):
         unseen = jnp.minimum(LOOK, max_iterations - done.number) - 1
         old = jax.lax.fori_loop(0, unseen, lambda _, value: sweep(value), done.value)
         new = sweep(old)
-        change, size = difference(new, old), jnp.where(jnp.isfinite(new), jnp.abs(new), 0)
-        return _Sweeps(new, change.min(), change.max(), size.max(), done.number + unseen + 1)
+        change = difference(new, old)
+        return _Sweeps(new, change.min(), change.max(), _largest(new), done.number + unseen + 1)
 
     infinite = jnp.asarray(jnp.inf, reward.dtype)
     start = _Sweeps(
         jnp.asarray(value, reward.dtype), -infinite, infinite, jnp.zeros_like(infinite), jnp.int32(0)
     )
     end = jax.lax.while_loop(going_on, some, start)
-    middle, error, rounding = _limits(gamma, end)
+    middle, error, rounding = _limits(gamma, end, paid)
     q = one_step(mdp, reward, jnp.where(jnp.asarray(mdp.terminal), 0.0, end.value + middle))
-    return Solution(q, end.number, jnp.where(gamma < 1, error + rounding, jnp.inf))
+    settled = error <= jnp.maximum(tolerance, rounding)
+    # Of sums over K successors rounding leaves more than what it is worth to go on for.
+    bound = error + rounding * (1 + mdp.transition.shape[2] ** 0.5 / 4)
+    return Solution(q, end.number, jnp.where(gamma < 1, bound, jnp.inf)), settled
 
 
-def _limits(gamma: jax.Array, done: _Sweeps) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _limits(gamma: jax.Array, done: _Sweeps, paid: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """What is to be added to V, how wrong that may be, and what rounding leaves."""
     weight = gamma / jnp.where(gamma < 1, 1 - gamma, 1)
     middle = jnp.where(gamma < 1, weight * (done.low + done.high) / 2, 0.0)
     middle = jnp.where(jnp.isfinite(middle), middle, 0.0)
     error = weight * (done.high - done.low) / 2
     error = jnp.where(gamma < 1, error, jnp.maximum(done.high, -done.low))
-    rounding = 4 * jnp.finfo(gamma.dtype).eps * (done.size + jnp.abs(middle)) * (1 + weight)
+    rounding = 4 * jnp.finfo(gamma.dtype).eps * (paid + done.size + jnp.abs(middle)) * (1 + weight)
     return middle, error, jnp.where(gamma < 1, rounding, 0.0)
 
 
@@ -140,12 +173,18 @@ def policy_iteration(mdp: FiniteMDP, max_iterations: int = 1000) -> Solution:
         gave up, and of what rounding leaves; ∞ with γ = 1.
 
     Raises:
-        ValueError: if `max_iterations` is not positive; with γ = 1, naming states from which no end can be
-            reached.
+        ValueError: if `max_iterations` is not positive or there are more than 20,000 states; with γ = 1,
+            naming states from which no end can be reached, or if a circle pays. Nothing is known of what is
+            traced.
     """
-    check_end("policy_iteration", mdp)
-    check_int("policy_iteration", "max_iterations", max_iterations)
-    return _policy_iteration(mdp, max_iterations)
+    name = "policy_iteration"
+    check_end(name, mdp)
+    check_int(name, "max_iterations", max_iterations, MAX_INT)
+    found = _policy_iteration(mdp, max_iterations)
+    known = has_no_discount(mdp) and not isinstance(found.q, jax.core.Tracer)
+    if known and not (found.q < jnp.inf).all():  # nor is what is no number
+        raise ValueError(f"{name}: {NOT_SETTLED} after {found.iterations} policies.")
+    return found
 
 
 @jax.jit
@@ -168,7 +207,8 @@ def _policy_iteration(mdp: FiniteMDP, max_iterations) -> Solution:
     start = Valued(ending_policy(mdp), worst, worst[:, 0], jnp.bool(True), jnp.int32(0))
     end = jax.lax.while_loop(lambda last: last.better & (last.tries < max_iterations), once, start)
     gain = difference(end.q.max(1), end.value).max()
-    rounding = _slack(worst.dtype) * jnp.where(jnp.isfinite(end.q), jnp.abs(end.q), 0).max()
+    size = _largest(end.q) + _largest(jnp.asarray(mdp.reward, worst.dtype))
+    rounding = _slack(worst.dtype) * size * (1 + mdp.transition.shape[2] ** 0.5 / 64)
     gamma = jnp.asarray(mdp.discount, worst.dtype)
     return Solution(end.q, end.tries, jnp.where(gamma < 1, (gain + rounding) / (1 - gamma), jnp.inf))
 

@@ -85,7 +85,8 @@ def shortest_path_distances(weights: Any, target: int) -> jax.Array:
 
     Args:
         weights: lengths d(A, B) of the edges, `[nodes, nodes]`, dense with ∞ where there is none, or
-            `scipy.sparse`, whose entries are the edges, also those of length 0. They may be negative.
+            `scipy.sparse`, whose entries are the edges, also those of length 0. They may be negative. Of
+            entries that occur twice (`coo`) the shorter counts.
         target: C.
 
     Returns:
@@ -105,12 +106,13 @@ def distances_to(function: str, graph: Edges, target: int) -> jax.Array:
     Raises:
         ValueError: if a negative cycle leads to the target.
     """
-    distances, settled = _distances(*graph, target)
+    with jax.enable_x64(True):  # rounding must not look like a circle that shortens paths, nor hide one
+        distances, settled = _distances(*graph, target)
     if not settled:
         raise ValueError(
             f"{function}: a negative cycle leads to node {target}: paths through it have no least length."
         )
-    return distances
+    return jnp.asarray(np.asarray(distances))  # of float32, unless float64 is wanted
 
 
 @functools.partial(jax.jit, static_argnames="nodes")
@@ -127,7 +129,7 @@ def _distances(start, end, length, nodes: int, target) -> tuple[jax.Array, jax.A
         new = relax(graph, distances)
         return new, jnp.where(new < distances, distances - new, 0).max(), count + 1
 
-    first = jnp.full(nodes, jnp.inf).at[target].set(0.0)
+    first = jnp.full(nodes, jnp.inf, length.dtype).at[target].set(0.0)
     distances, drop, _ = jax.lax.while_loop(changing, again, (first, jnp.inf, 0))
     largest = jnp.where(jnp.isfinite(distances), jnp.abs(distances), 0).max()
     return distances, drop <= 4 * jnp.finfo(distances.dtype).eps * largest

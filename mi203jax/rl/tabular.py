@@ -263,10 +263,16 @@ def _learn(
     learner,
 ) -> Learner:
     """Checks, then runs."""
-    check_int(function, "num_steps", num_steps)
-    check_int(function, "time_limit", time_limit)
+    check_int(function, "num_steps", num_steps, 2**31 - 1)
+    check_int(function, "time_limit", time_limit, 2**31 - 1)
     start = _distribution(function, mdp, start)
     numbers = {"step_size": step_size, "epsilon": epsilon, "power": power}
+    for name, value in numbers.items():
+        if (
+            not isinstance(value, jax.core.Tracer)
+            and not (np.asarray(value) >= 0).all() & (np.asarray(value) <= 1).all()
+        ):
+            raise ValueError(f"{function}: expected {name} in [0, 1], got {value!r}.")
     rates = _Rates(**{name: scalar(function, name, value) for name, value in numbers.items()})
     if learner is None:
         learner = start_learning(key, mdp, start, tables)

@@ -34,11 +34,13 @@ def td_target(
 def relu_bellman_loss(q: jax.Array, reward: jax.Array, q_next: jax.Array, gamma, weight=0.0) -> jax.Array:
     """The slide's objective of the deep case: relu(r + γ Q(s', a') − Q(s, a)), by how much Q is too low.
 
-    The gradient flows through both Q's. Alone it is 0 for any Q that is large enough, Q* or not. What the
-    slide drops is that the linear program asks for the *least* such Q: `weight` · Q(s, a), whose mean over
-    samples is the weight of the mean of Q, draws Q down, and makes it that program with a penalty in place of
-    its constraints. The penalty is exact only as long as the weight is small: less than the ratio of how
-    often (s, a) is sampled to how often it is met (`occupancy` of `linear_program`, from these samples on).
+    The gradient flows through both Q's. Alone it is 0 for Q*, and for any constant that is large enough.
+    What the slide drops is that the linear program asks for the *least* such Q: `weight` · Q(s, a), whose
+    mean over samples is the weight of the mean of Q, draws Q down, and makes it that program with a penalty
+    in place of its constraints. There is one for each s' that came, so that where chance decides it finds
+    the optimist's Q, `linear_program`'s "per_successor". The penalty is exact only as long as the weight is
+    small: less than the ratio of how often (s, a) is sampled to how often it is met (`occupancy` of
+    `linear_program`, from these samples on).
 
     With a Q(s', a') that does not move (a target network's), and best a', it is the pinball loss of the
     quantile 1 − weight of r + γ max Q(s', ·): for weight 1/2, half of the absolute TD error, plus a constant.

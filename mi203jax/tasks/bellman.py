@@ -18,14 +18,16 @@ from mi203jax.rl import (
     from_gymnasium,
     grid_world,
     linear_decay,
+    linear_program,
     policy_iteration,
     q_learning,
     sarsa,
     start_learning,
+    value_iteration,
 )
 from mi203jax.rl.bellman import difference
 from mi203jax.rl.games import MAPS
-from mi203jax.tasks.bellman_figures import figures_of
+from mi203jax.tasks.bellman_figures import error_of, figures_of
 
 LEARNERS: dict[str, Callable[..., Learner]] = {
     "q_learning": q_learning,
@@ -40,6 +42,7 @@ class Game(NamedTuple):
 
     mdp: FiniteMDP
     q_star: Any  # [S, A], float64 of numpy
+    planned: dict[str, Any]  # largest |Q − Q*| of the other methods that know the rules
 
 
 class State(NamedTuple):
@@ -73,13 +76,22 @@ def random_rules(states: int, actions: int, gamma: float) -> FiniteMDP:
 def data(c: Bellman) -> Game:
     """The game, with Q* by policy iteration, which solves linear equations: exact up to rounding.
 
+    With what the linear program and value iteration find too, so that they stand in the results.
+
     Raises:
         UsageError: if γ is 1 and the game need not end.
     """
     mdp = rules(c)
     try:
         with jax.enable_x64(True):
-            return Game(mdp, np.asarray(policy_iteration(mdp).q))
+            q_star = np.asarray(policy_iteration(mdp).q)
+            found = {
+                "linear_program": linear_program(mdp).q,
+                "per_successor": linear_program(mdp, "per_successor").q,
+                "value_iteration": value_iteration(mdp, 1e-9).q,
+            }
+        planned = {name: np.float32(error_of(q, q_star)) for name, q in found.items()}
+        return Game(mdp, q_star, planned)
     except ValueError as error:
         raise UsageError(f"game={c.game}, gamma={c.gamma:g}: {error}") from None
 
@@ -113,9 +125,10 @@ def largest_error(data: Game, q: jax.Array) -> jax.Array:
 
 
 def evaluate(c: Bellman, state: State, data: Game) -> Metrics:
-    """How wrong each method is."""
+    """How wrong each method is: the largest |Q − Q*|."""
     del c
-    return {name: largest_error(data, learner.q) for name, learner in state.learners.items()}
+    learnt = {name: largest_error(data, learner.q) for name, learner in state.learners.items()}
+    return {f"{name}_error": jnp.asarray(error) for name, error in {**data.planned, **learnt}.items()}
 
 
 def figures(c: Bellman, state: State, data: Game) -> dict[str, Figure]:
@@ -133,6 +146,6 @@ task = Task(
     evaluate,
     figures,
     data,
-    objective="eval/q_learning",
-    beside=("eval/sarsa", "eval/double_q_learning"),
+    objective="eval/q_learning_error",
+    beside=("eval/sarsa_error", "eval/double_q_learning_error"),
 )

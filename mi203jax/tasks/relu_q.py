@@ -75,7 +75,8 @@ def evaluate(c: ReluQ, state: dqn.State, data: None) -> Metrics:
         difference, live = q_on_grid(c, state) - known.q_star, ~jnp.asarray(known.mdp.terminal)[:, None]
         metrics["q_error"] = jnp.abs(difference).mean(where=live)
         metrics["q_bias"] = difference.mean(where=live)
-        metrics["exact_weight"] = exact_weight(known, sampled(c, state))
+        if known.mdp.transition.shape[2] == 1:  # where chance decides, no weight gives Q*
+            metrics["exact_weight"] = exact_weight(known, sampled(c, state))
     return metrics
 
 
@@ -117,7 +118,7 @@ def exact_weight(known: Known, sampled: jax.Array) -> jax.Array:
     samples.
 
     Args:
-        known: the game.
+        known: the game, in which nothing is left to chance.
         sampled: the part of the samples that are of (s, a), `[S, A]`.
 
     Returns:

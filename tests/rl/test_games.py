@@ -118,10 +118,10 @@ class TestGridWorld:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ((["S.", "G"],), "expected rows of the same length"),
-            (([],), "expected rows of the same length"),
-            ((["", ""],), "expected rows of the same length"),
-            (("SG",), "expected rows of the same length, got 'SG'"),
+            ((["S.", "G"],), "expected a list of texts of the same length"),
+            (([],), "expected a list of texts of the same length"),
+            ((["", ""],), "expected a list of texts of the same length"),
+            (("SG",), "expected a list of texts of the same length, got 'SG'"),
             ((["SG", ".g"],), "unknown character 'g' in row 1, column 1: expected one of # . S G X 1 2"),
             ((["S0G"],), "unknown character '0' in row 0, column 1"),
             ((["#G", "X1"],), "nowhere to begin: expected an S, or some floor"),
@@ -139,6 +139,25 @@ class TestGridWorld:
     def test_discount_is_checked(self):
         with pytest.raises(ValueError, match=r"expected a discount in \[0, 1\], got 2"):
             grid_world(["SG"], discount=2)
+
+
+class TestStart:
+    MAP = ("S.#", "1XG")
+
+    def test_begins_where_it_is_told(self):
+        game = grid_world(self.MAP, start=(0, 1))
+        assert game.start[(game.position == (0, 1)).all(1) & (game.score == 0)] == 1
+
+    @pytest.mark.parametrize(
+        ("start", "what"),
+        [
+            ((0, 2), "a wall"), ((1, 2), "the goal"), ((1, 1), "a hole"), ((1, 0), "a treasure"),
+            ((2, 0), "not on the map"), ((-1, 0), "not on the map"), ((0,), "not on the map"),
+        ],
+    )  # fmt: skip
+    def test_where_one_cannot(self, start, what):
+        with pytest.raises(ValueError, match=f"^grid_world: start=.* is {what}: expected row and column"):
+            grid_world(self.MAP, start=start)
 
 
 class Table:
@@ -176,6 +195,18 @@ class TestFromGymnasium:
         bandit = {0: {0: [(1.0, 0, -3.0, True)], 1: [(0.5, 0, 4.0, True), (0.5, 0, 8.0, True)]}}
         found = value_iteration(from_gymnasium(Table(bandit, [1.0])))
         np.testing.assert_allclose(found.q, [[-3, 6], [0, 0]])
+
+    def test_a_game_that_does_not_say_where_it_begins(self):
+        """Where one is paid for staying, a game may begin, though whatever leads there ends it."""
+        mdp = from_gymnasium(Table({0: {0: [(1.0, 0, 1.0, True)], 1: [(1.0, 0, 5.0, True)]}}), 0.9)
+        np.testing.assert_array_equal(value_iteration(mdp).q, [[1, 5], [0, 0]])
+
+    @pytest.mark.parametrize(
+        "table", [{1: {0: [(1.0, 1, 0.0, True)]}}, {0: {0: [], 1: []}, 1: {0: []}}, {0: {1: []}}]
+    )
+    def test_a_table_of_other_numbers(self, table):
+        with pytest.raises(ValueError, match="^from_gymnasium: expected a table P of states from 0 to"):
+            from_gymnasium(Table(table))
 
     def test_what_has_no_chance_is_no_way_in(self):
         table = {

@@ -236,6 +236,23 @@ class TestBound:
         assert found.iterations < 10
         assert np.abs(found.q - q).max() <= found.bound < 3
 
+    @pytest.mark.parametrize("solve", [value_iteration, policy_iteration])
+    @pytest.mark.parametrize(
+        ("p", "reward", "gamma"),
+        [
+            ([0.3, 0.7], [[[7e8 / 3, -1e8]], [[0.0, 0.0]]], 0.5),  # large ones that cancel out
+            ([0.3, 0.7], [[-1e8], [3.3]], 0.9),
+        ],
+    )
+    def test_knows_what_rounding_leaves(self, solve, p, reward, gamma):
+        mdp = FiniteMDP(np.array([[p], [[0.0, 1.0]]]), np.array(reward), gamma)
+        rows, paid = np.array([p, [0.0, 1.0]]), np.array(reward)[:, 0]
+        expected = (rows * paid).sum(1) if paid.ndim == 2 else paid
+        exact = np.linalg.solve(np.eye(2) - gamma * rows, expected[:, None])
+        found = solve(mdp)
+        assert found.q.dtype == np.float32
+        assert np.abs(np.asarray(found.q, float) - exact).max() <= found.bound < 1e5
+
     def test_of_policy_iteration_that_gave_up(self, lake):
         mdp, q = lake
         errors = []
@@ -348,6 +365,39 @@ class TestWhereNothingIsOffered:
         np.testing.assert_allclose(solve(mdp).q, [[-np.inf, 4.0], [4.0, -np.inf]], rtol=1e-5)
 
     @pytest.mark.parametrize("solve", [value_iteration, policy_iteration])
+    @pytest.mark.parametrize(
+        "mdp",
+        [
+            FiniteMDP([[[1.0, 0], [0, 1]], [[0, 1], [0, 1]]], [[1.0, 0], [0, 0]], 1.0, [False, True]),
+            grid_world(["S1.G"], "dense", discount=1.0).mdp,
+        ],
+    )
+    def test_a_circle_that_pays(self, solve, mdp):
+        limit = {"max_iterations": 200} if solve is value_iteration else {}
+        with pytest.raises(ValueError, match="values do not settle, as where a circle of positive reward"):
+            solve(mdp, **limit)
+
+    def test_compiled_without_discount_it_ends_too(self):
+        """To stay costs nothing, to end costs 10: a policy that ends scores −10."""
+        mdp = FiniteMDP([[[1.0, 0], [0, 1]], [[0, 1], [0, 1]]], [[0.0, -10], [0, 0]], 1.0, [False, True])
+        np.testing.assert_array_equal(jax.jit(value_iteration)(mdp).q[0], [-10, -10])
+        half = jax.jit(value_iteration)(dataclasses.replace(mdp, discount=0.5)).q[0]
+        np.testing.assert_allclose(half, [0, -10], atol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"tolerance": np.nan}, "expected a tolerance from 0 on, got nan"),
+            ({"tolerance": -1.0}, "expected a tolerance from 0 on, got -1.0"),
+            ({"value": [np.nan]}, "expected a value of numbers, got nan"),
+            ({"max_iterations": 3 * 10**9}, "an int from 1 to 2147483647, got 3000000000"),
+        ],
+    )
+    def test_options(self, options, message):
+        with pytest.raises(ValueError, match=f"^value_iteration: .*{message}"):
+            value_iteration(FiniteMDP([[[1.0]]], [[1.0]], 0.9), **options)
+
+    @pytest.mark.parametrize("solve", [value_iteration, policy_iteration])
     def test_nowhere(self, solve):
         found = solve(FiniteMDP([[[1.0]]], [[-np.inf]], 0.9))
         assert found.q == -np.inf
@@ -394,7 +444,7 @@ class TestBadInput:
     @pytest.mark.parametrize("most", [0, -1, 1.5, True, None])
     def test_max_iterations(self, solve, most):
         with pytest.raises(
-            ValueError, match=f"{solve.__name__}: expected max_iterations to be a positive int"
+            ValueError, match=f"{solve.__name__}: expected max_iterations to be an int from 1 to"
         ):
             solve(dataclasses.replace(self.nowhere, discount=0.5), max_iterations=most)
 

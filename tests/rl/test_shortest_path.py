@@ -179,3 +179,11 @@ class TestBadInput:
             ValueError, match=f"{function.__name__}: expected target to be a node from 0 to 1, got"
         ):
             function(np.zeros((2, 2)), target)
+
+
+def test_a_circle_that_shortens_little_beside_long_edges():
+    weights = np.full((3, 3), np.inf)
+    weights[0, 1], weights[1, 2], weights[2, 1] = 1e6, 1.0, -1.05
+    with pytest.raises(ValueError, match="a negative cycle leads to node 2"):
+        shortest_path_distances(weights, 2)
+    assert shortest_path_distances(np.abs(weights), 2).dtype == np.float32

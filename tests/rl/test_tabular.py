@@ -422,9 +422,13 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"num_steps": 0}, "num_steps to be a positive int, got 0"),
-            ({"num_steps": 1e3}, "num_steps to be a positive int, got 1000.0"),
-            ({"time_limit": -1}, "time_limit to be a positive int, got -1"),
+            ({"num_steps": 0}, "num_steps to be an int from 1 to 2147483647, got 0"),
+            ({"num_steps": 1e3}, "num_steps to be an int from 1 to 2147483647, got 1000.0"),
+            ({"time_limit": -1}, "time_limit to be an int from 1 to 2147483647, got -1"),
+            ({"step_size": np.nan}, "expected step_size in \\[0, 1\\], got nan"),
+            ({"step_size": -1.0}, "expected step_size in \\[0, 1\\], got -1.0"),
+            ({"epsilon": 2.0}, "expected epsilon in \\[0, 1\\], got 2.0"),
+            ({"power": -3.0}, "expected power in \\[0, 1\\], got -3.0"),
             ({"start": np.ones(6) / 6}, r"start to be 7 probabilities, got shape \(6,\)"),
             ({"start": np.ones(7) / 5}, "sum to 1, got a sum of 1.4"),
             ({"start": np.array([1.5, -0.5, 0, 0, 0, 0, 0])}, "least one of -0.5"),

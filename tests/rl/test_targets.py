@@ -49,9 +49,12 @@ class TestReluBellmanLoss:
         np.testing.assert_allclose(slopes(1.0, 4.0), (-0.9, 0.5), rtol=1e-6)
         np.testing.assert_allclose(slopes(3.0, 4.0), (0.1, 0.0), rtol=1e-6)  # no longer too low
 
-    def test_any_q_that_is_large_enough_costs_nothing(self):
-        q = jnp.array([1e3, 1e6])
-        assert (relu_bellman_loss(q, jnp.array([1.0, -5.0]), q, 0.9) == 0).all()
+    def test_a_constant_that_is_large_enough_costs_nothing(self):
+        reward = jnp.array([100.0, -100.0, 0.0])
+        for constant in (1000.0, 1e6):  # r ≤ (1 − γ) Q
+            q = jnp.full(3, constant)
+            assert (relu_bellman_loss(q, reward, q, 0.9) == 0).all()
+        assert (relu_bellman_loss(jnp.full(3, 999.0), reward, jnp.full(3, 999.0), 0.9) > 0).any()
 
     @pytest.mark.parametrize("weight", [0.1, 0.5, 0.8])
     def test_of_targets_that_do_not_move_it_finds_a_quantile(self, weight):

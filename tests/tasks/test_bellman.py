@@ -41,6 +41,14 @@ def test_q_star_is_the_fixed_point():
     game = bellman.data(SMALL)
     np.testing.assert_allclose(game.q_star, swept(game.mdp), atol=1e-12)
     assert game.q_star.dtype == np.float64
+    assert game.planned["linear_program"] < 1e-9
+    assert game.planned["value_iteration"] < 1e-9
+    best = np.zeros((6, 2))
+    for _ in range(200):  # the best of what may happen happens
+        best = game.mdp.reward + 0.8 * np.where(
+            game.mdp.transition > 0, best.max(1)[game.mdp.successor], 0
+        ).max(-1)
+    assert game.planned["per_successor"] == pytest.approx(np.abs(best - game.q_star).max(), rel=1e-5)
 
 
 def test_learners_come_nearer_and_their_distance_is_recorded():
@@ -48,7 +56,7 @@ def test_learners_come_nearer_and_their_distance_is_recorded():
     start = np.abs(game.q_star).max()
     for i, name in enumerate(bellman.LEARNERS):
         error = np.abs(state.learners[name].q - game.q_star).max()
-        assert measures["eval/" + name] == pytest.approx(error, rel=1e-4)
+        assert measures[f"eval/{name}_error"] == pytest.approx(error, rel=1e-4)
         assert state.errors[-1, i] == pytest.approx(error, rel=1e-4)
         assert error < 0.3 * start
         assert state.learners[name].visits.sum() == 4_000
@@ -79,6 +87,19 @@ def test_a_game_need_end_without_a_discount():
     assert np.isfinite(bellman.data(Bellman(game="rooms", gamma=1.0)).q_star).all()
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"game": "taxi", "slip": 0.3}, "slip=0.3 is of game=rooms and cliff, not of taxi"),
+        ({"game": "random", "score": "dense"}, "score=dense is of game=rooms and cliff, not of random"),
+        ({"states": 3}, "states=3 is of game=random, not of rooms"),
+    ],
+)
+def test_fields_of_other_games(fields, message):
+    with pytest.raises(UsageError, match=message):
+        Bellman(**fields)
+
+
 def test_trials_equal_their_solo_runs():
     c = replace(SMALL, total_steps=1_000, eval_every=1_000)
     configs = [replace(c, seed=s, step_size=a) for s, a in ((0, 1.0), (3, 0.5))]
@@ -86,7 +107,9 @@ def test_trials_equal_their_solo_runs():
     for i, config in enumerate(configs):
         alone, _, _ = finished(config)
         for name in bellman.LEARNERS:
-            assert float(last.evaluation["eval/" + name][i]) == pytest.approx(alone["eval/" + name], rel=1e-5)
+            assert float(last.evaluation[f"eval/{name}_error"][i]) == pytest.approx(
+                alone[f"eval/{name}_error"], rel=1e-5
+            )
 
 
 class TestFigures:
@@ -135,7 +158,7 @@ class TestFigures:
 
     def test_on_a_map_each_triangle_is_an_action(self):
         c = Bellman(game="cliff_walking", gamma=0.9)
-        mdp, q_star = bellman.data(c)
+        mdp, q_star, _ = bellman.data(c)
         rows = dict.fromkeys(("per_successor", "q_learning"), bellman_figures.Row(q_star, 0.0, "", 0))
         figure = bellman_figures.q_figure(c, mdp, q_star, rows)
         draw(figure)
@@ -156,4 +179,4 @@ def test_one_command(tmp_path, monkeypatch):
     small = "game=frozen_lake", "total_steps=2_000", "samples=1_000", "eval_every=1_000"
     assert main(["launch.py", "--exp=bellman", *small, f"--out={out}", "--quiet"]) == 0
     assert {f.name for f in (out / "figures").iterdir()} >= {"methods.png", "convergence.png", "q.png"}
-    assert load_metrics(out)["eval/sarsa"].notna().all()
+    assert load_metrics(out)["eval/sarsa_error"].notna().all()
