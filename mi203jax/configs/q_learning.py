@@ -52,7 +52,7 @@ class QLearning(RunConfig):
 
     total_steps: int = static(512_000, "length of the run, in environment steps", "[1, 2000000000]")
     eval_every: int = static(25_600, "environment steps between two evaluations", "[1, inf)")
-    env: str = static("Breakout-MinAtar", "environment with discrete actions: gymnax's, or Rooms-grid")
+    env: str = static("Breakout-MinAtar", "gymnax's with discrete actions, Rooms-grid, SlipperyRooms-grid")
     num_envs: int = static(64, "environments that play side by side", "[1, inf)")
     learning_rate: float = traced(5e-4, "step size of the optimiser", "(0, inf)")
     decay: float = traced(1.0, "part of the step size that is gone at the end, linearly", "[0, 1]")

@@ -15,6 +15,12 @@ from mi203jax.rl.finite_mdp import FiniteMDP, expected_reward, successors
 LOOK = 8
 """Sweeps after which value iteration looks at what changed, which costs as much as another sweep."""
 
+MAX_INT = 2**31 - 1
+NOT_SETTLED = (
+    "with γ = 1 the values do not settle, as where a circle of positive reward can be walked for ever: "
+    "expected a discount below 1, or no such circle; they still changed"
+)
+
 
 class Solution(NamedTuple):
     """What a method found."""
@@ -65,13 +71,6 @@ def value_iteration(
     if has_no_discount(mdp) and not isinstance(settled, jax.core.Tracer) and not settled:
         raise ValueError(f"{name}: {NOT_SETTLED} after {max_iterations} sweeps.")
     return found
-
-
-MAX_INT = 2**31 - 1
-NOT_SETTLED = (
-    "with γ = 1 the values do not settle, as where a circle of positive reward can be walked for ever: "
-    "expected a discount below 1, or no such circle; they still changed"
-)
 
 
 def _first_value(mdp: FiniteMDP, tolerance, max_iterations) -> Any:

@@ -77,13 +77,13 @@ precise = functools.partial(value_iteration, tolerance=1e-9)
 
 class TestRandomProcesses:
     @pytest.mark.parametrize(
-        ("states", "actions", "k", "by_successor"), [(4, 3, 2, False), (12, 2, 3, True), (30, 4, 20, False)]
+        ("states", "actions", "k", "by_successor"), [(12, 2, 3, True), (30, 4, 20, False)]
     )
     def test_every_method_and_form_finds_the_same(self, states, actions, k, by_successor):
         rng = np.random.default_rng(states)
         processes = [
             drawn(rng, states, actions, k, by_successor=by_successor, discount=DISCOUNTS[i % 5])
-            for i in range(67)
+            for i in range(100)
         ]
         tables = [dense(mdp) for mdp in processes]
         oracle = [

@@ -8,9 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from mi203jax import UsageError, load_metrics, train
+from mi203jax import UsageError, train
 from mi203jax.configs import Bellman
-from mi203jax.core.loop import Group
 from mi203jax.tasks import bellman, bellman_figures
 from tests.tasks.shown import draw
 
@@ -100,18 +99,6 @@ def test_fields_of_other_games(fields, message):
         Bellman(**fields)
 
 
-def test_trials_equal_their_solo_runs():
-    c = replace(SMALL, total_steps=1_000, eval_every=1_000)
-    configs = [replace(c, seed=s, step_size=a) for s, a in ((0, 1.0), (3, 0.5))]
-    *_, last = Group(bellman.task, configs, bellman.data(c)).run(lambda: 10)
-    for i, config in enumerate(configs):
-        alone, _, _ = finished(config)
-        for name in bellman.LEARNERS:
-            assert float(last.evaluation[f"eval/{name}_error"][i]) == pytest.approx(
-                alone[f"eval/{name}_error"], rel=1e-5
-            )
-
-
 class TestFigures:
     @staticmethod
     @functools.cache
@@ -169,14 +156,3 @@ class TestFigures:
         assert (arrows.U[start], arrows.V[start]) == (0, pytest.approx(-0.55))
         middle = triangles.get_paths()[4 * 36].vertices.mean(0)
         assert middle[1] < 3  # its first triangle lies above the middle of the cell
-
-
-def test_one_command(tmp_path, monkeypatch):
-    from launch import main
-
-    monkeypatch.chdir(tmp_path)
-    out = tmp_path / "run"
-    small = "game=frozen_lake", "total_steps=2_000", "samples=1_000", "eval_every=1_000"
-    assert main(["launch.py", "--exp=bellman", *small, f"--out={out}", "--quiet"]) == 0
-    assert {f.name for f in (out / "figures").iterdir()} >= {"methods.png", "convergence.png", "q.png"}
-    assert load_metrics(out)["eval/sarsa_error"].notna().all()
