@@ -8,8 +8,6 @@ from mi203jax.rl.finite_mdp import FiniteMDP, expectation, expected_reward, poli
 
 UNROLLED = 16
 """Up to so many successors of an action, one fused loop over states is faster than a sum over an axis."""
-
-
 LARGEST = 20_000
 """States up to which linear equations are solved: the matrix of float64 takes 3 GB."""
 
@@ -94,6 +92,11 @@ def greedy_policy(q: jax.Array) -> jax.Array:
     return q.argmax(1).astype(jnp.int32)
 
 
+def of_policy(q: jax.Array, policy: jax.Array) -> jax.Array:
+    """Q(s, π(s)): `[S, A]` and `[S]` -> `[S]`."""
+    return jnp.take_along_axis(q, policy[:, None], 1)[:, 0]
+
+
 def policy_value(mdp: FiniteMDP, policy: jax.Array) -> jax.Array:
     """Q^π: the score obtainable by beginning with a in s and following π from then on.
 
@@ -117,7 +120,7 @@ def policy_value(mdp: FiniteMDP, policy: jax.Array) -> jax.Array:
     policy = _checked_policy(mdp, policy)
     reward = expected_reward(mdp)
     gamma = jnp.asarray(mdp.discount, reward.dtype)
-    own = jnp.take_along_axis(reward, policy[:, None], 1)[:, 0]
+    own = of_policy(reward, policy)
     probability = policy_transition(mdp, policy).astype(reward.dtype)
     dead = _leads_to(probability, own == -jnp.inf)
     probability = jnp.where(dead[:, None], 0.0, probability)

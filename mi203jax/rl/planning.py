@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mi203jax.arguments import check_int
-from mi203jax.rl.bellman import difference, one_step, policy_value, state_value
+from mi203jax.rl.bellman import difference, of_policy, one_step, policy_value, state_value
 from mi203jax.rl.finite_mdp import FiniteMDP, expected_reward, successors
 
 LOOK = 8
@@ -197,7 +197,7 @@ def _policy_iteration(mdp: FiniteMDP, max_iterations) -> Solution:
 
     def once(last):
         q = policy_value(mdp, last.policy)
-        value, policy = _value_of(q, last.policy), improved_policy(q, last.policy)
+        value, policy = of_policy(q, last.policy), improved_policy(q, last.policy)
         # Where rounding alone tells equals apart, the policy goes round, but its value does not rise.
         rises = difference(value, last.value).sum() > 0
         return Valued(policy, q, value, rises & (policy != last.policy).any(), last.tries + 1)
@@ -212,11 +212,6 @@ def _policy_iteration(mdp: FiniteMDP, max_iterations) -> Solution:
     return Solution(end.q, end.tries, jnp.where(gamma < 1, (gain + rounding) / (1 - gamma), jnp.inf))
 
 
-def _value_of(q: jax.Array, policy: jax.Array) -> jax.Array:
-    """Q(s, π(s)), `[S]`."""
-    return jnp.take_along_axis(q, policy[:, None], 1)[:, 0]
-
-
 def improved_policy(q: jax.Array, policy: jax.Array) -> jax.Array:
     """The best action of each state, or the policy's own where none is better by more than rounding.
 
@@ -227,7 +222,7 @@ def improved_policy(q: jax.Array, policy: jax.Array) -> jax.Array:
     Returns:
         `[S]`, int32.
     """
-    own, best = _value_of(q, policy), q.max(1)
+    own, best = of_policy(q, policy), q.max(1)
     # Among equals π stays as it is: it would otherwise go round for ever, or, with γ = 1, walk in circles.
     is_better = best > own + jnp.where(jnp.isfinite(own), _slack(q.dtype) * jnp.abs(own), 0)
     return jnp.where(is_better, q.argmax(1), policy).astype(jnp.int32)

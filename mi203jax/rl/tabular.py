@@ -204,7 +204,8 @@ def sarsa(
     """Q of the ε-greedy policy that is followed (Rummery & Niranjan 1994): drawn towards r + γ Q(s', a').
 
     The next action a' is chosen before Q changes, and then taken (Sutton & Barto 2018, 6.4). Since what is
-    valued explores, so do its fears: near a cliff it keeps away from the edge. As ε falls, Q tends to Q*.
+    valued explores, so do its fears: near a cliff it keeps away from the edge. Q tends to Q* if ε falls to 0,
+    so slowly that everything is tried for ever.
 
     Args, what is returned and errors are those of `q_learning`.
     """
