@@ -9,8 +9,9 @@ from typing import Any
 from absl import flags
 
 import experiments
-from mi203jax.core.config import RunConfig, describe, format_value
+from mi203jax.core.config import BaseConfig, RunConfig, describe, format_value
 from mi203jax.core.errors import UsageError, did_you_mean
+from mi203jax.core.experiment import Experiment
 from mi203jax.core.extras import require_optuna, require_ray, require_tensorboard
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.run_directory import RunDirectory, check_new
@@ -210,6 +211,10 @@ def sweep_of(own: flags.FlagValues, assignments: list[str]) -> Sweep:
     if sweep.search == "optuna":
         require_optuna()
     count = sweep.num_trials()
+    if count > 1 and experiments.get(own.exp).series:
+        raise UsageError(
+            f"{own.exp} is made of sweeps of its own: expected one value of each field and no --seeds."
+        )
     if count > MANY_TRIALS and not (own.yes or own.dry_run):
         raise UsageError(f"{count:,} trials: expected --yes beside more than {MANY_TRIALS:,}.")
     return sweep
@@ -223,34 +228,47 @@ def run(own: flags.FlagValues, assignments: list[str], interruption: Interruptio
     if own.engine == "ray":
         require_ray()
     if not own.resume:
-        sweep = sweep_of(own, assignments)
-        trials = sweep.trials()
+        experiment, sweep = experiments.get(own.exp), sweep_of(own, assignments)
+        together = at_once(experiment, sweep.trials())
         check_new(own.out)
-        options = prepare(own, trials)
-        from mi203jax.core.session import begin
+        options = prepare(own, together)
+        from mi203jax.core import series, session
 
         with engine_of(own) as engine:
-            experiment = experiments.get(own.exp)
-            rows = begin(own.exp, experiment, sweep, own.out, options, interruption, engine)
+            asked = (own.exp, experiment, sweep, own.out, options, interruption)
+            if experiment.series:
+                rows = series.begin_series(*asked, experiments.get, engine)
+            else:
+                rows = session.begin(*asked, engine)
         return verdict(rows, own.fail_fast)
     with contextlib.closing(
         RunDirectory.open(own.resume, lambda name: experiments.get(name).config)
     ) as directory:
-        options = prepare(own, directory.trials, directory.provenance().get("layout"))
-        from mi203jax.core.session import resume
+        experiment = experiments.get(directory.experiment)
+        together = at_once(experiment, directory.trials)
+        options = prepare(own, together, directory.provenance().get("layout"))
+        from mi203jax.core import series, session
 
         with engine_of(own) as engine:
-            experiment = experiments.get(directory.experiment)
-            rows = resume(directory, experiment, options, interruption, engine)
+            begun = (directory, experiment, options, interruption)
+            if experiment.series:
+                rows = series.resume_series(*begun, experiments.get, engine)
+            else:
+                rows = session.resume(*begun, engine)
         return verdict(rows, own.fail_fast)
 
 
-def prepare(own: flags.FlagValues, trials: Sequence[RunConfig], before: Any = None) -> Any:
+def at_once(experiment: Experiment, trials: Sequence[BaseConfig]) -> int:
+    """The most trials that a program may have."""
+    return MANY_TRIALS if experiment.series else max(map(len, group(trials)))
+
+
+def prepare(own: flags.FlagValues, together: int, before: Any = None) -> Any:
     """The options of a session, with jax set up for it.
 
     Args:
         own: the flags.
-        trials: what is to run.
+        together: the most trials that a program may have.
         before: the layout that the run had before, for flags that are not given.
     """
     from mi203jax.core.compilation_cache import use_compilation_cache
@@ -262,7 +280,6 @@ def prepare(own: flags.FlagValues, trials: Sequence[RunConfig], before: Any = No
     layout = {"parallel": own.parallel, "devices": own.devices}
     if isinstance(before, dict):
         layout |= {n: v for n, v in before.items() if n in layout and not own[n].present}
-    together = max(map(len, group(trials)))
     spreads = layout["parallel"] in ("auto", "devices") and own.engine == "local"
     use_cpu_devices(min(cores(), max(layout["devices"], together if spreads else 1)))
     limit = None if own.max_memory is None else int(own.max_memory * 1e9)
@@ -298,21 +315,39 @@ def verdict(rows: list[dict[str, Any]], fail_fast: bool) -> int:
 
 def dry_run(own: flags.FlagValues, assignments: list[str]) -> None:
     """The trials, the programs that run them, and the memory of each."""
-    sweep = sweep_of(own, assignments)
+    experiment, sweep = experiments.get(own.exp), sweep_of(own, assignments)
     trials = sweep.trials()
-    options = prepare(own, trials)
+    options = prepare(own, at_once(experiment, trials))
+    if experiment.series:
+        return dry_run_series(experiment, trials[0], options)
     from mi203jax.core.plan import plan
 
+    print_programs(trials, plan(experiment.load_task(), trials, options))
+    print(f"\n{sweep.num_trials():,} trials in all; nothing was run and nothing was written.")
+    if sweep.num_trials() > len(trials):
+        print(f"These are the first: optuna proposes the others {sweep.at_once} at a time.")
+
+
+def dry_run_series(experiment: Experiment, config: BaseConfig, options: Any) -> None:
+    """The programs of a series' first parts."""
+    from mi203jax.core.series import plan_parts
+
+    parts = experiment.load_series().next(config, experiments.get, {})
+    for name, planned in plan_parts(parts, experiments.get, options).items():
+        print(f"{name}: {len(parts[name].trials):,} trials of {parts[name].experiment}")
+        print_programs(parts[name].trials, planned)
+    print("\nWhat comes after depends on what comes of these; nothing was run and nothing was written.")
+
+
+def print_programs(trials: Sequence[RunConfig], programs: Sequence[Any]) -> None:
+    """The trials of each program, how they run, and the memory that they take."""
     fields = varied_fields(trials)
-    for number, planned in enumerate(plan(experiments.get(own.exp).load_task(), trials, options), 1):
+    for number, planned in enumerate(programs, 1):
         how = planned.group.layout.words(len(planned.members))
         size = f"about {planned.bytes / 1e6:,.3g} MB"
         print(f"program {number}: {len(planned.members)} trials {how}, {size}".replace(" ,", ","))
         for i in planned.members:
             print(f"    trial {i} {label(trials[i], fields)}".rstrip())
-    print(f"\n{sweep.num_trials():,} trials in all; nothing was run and nothing was written.")
-    if sweep.num_trials() > len(trials):
-        print(f"These are the first: optuna proposes the others {sweep.at_once} at a time.")
 
 
 def print_fields(sweep: Sweep) -> None:
@@ -328,8 +363,10 @@ def print_fields(sweep: Sweep) -> None:
     for row in rows:
         print("  ".join(row[c].ljust(width[c]) for c in row).rstrip())
     c, programs = trials[0], len(group(trials))
-    steps, every = (n * c.steps_per_iteration for n in (c.num_iterations, c.eval_iterations))
+    if not isinstance(c, RunConfig):  # a series: its parts have trials, programs and steps
+        return
     print("\ntogether: values of a sweep share one compiled program; apart: each has its own.")
+    steps, every = (n * c.steps_per_iteration for n in (c.num_iterations, c.eval_iterations))
     print(f"{sweep.num_trials()} trials in {programs} programs; {steps:,} steps, evaluated every {every:,}.")
 
 

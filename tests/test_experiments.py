@@ -8,6 +8,7 @@ import pytest
 import experiments
 from mi203jax.core.config import RunConfig, describe, from_dict, to_dict
 from mi203jax.core.errors import UsageError
+from mi203jax.core.series import Series
 from mi203jax.core.task import Task
 
 ALL = pytest.mark.parametrize("name", experiments.names())
@@ -23,6 +24,9 @@ def test_is_described(name):
 @ALL
 def test_has_a_configuration_and_a_task(name):
     experiment = experiments.get(name)
+    if experiment.series:
+        assert isinstance(experiment.load_series(), Series)
+        return
     assert isinstance(experiment.config, RunConfig)
     task = experiment.load_task()
     assert isinstance(task, Task)

@@ -20,6 +20,7 @@ from mi203jax.configs.segmentation import Segmentation
 from mi203jax.configs.sequences import Sequences
 from mi203jax.configs.shortest_path import ShortestPath
 from mi203jax.configs.supervised import Supervised
+from mi203jax.configs.trends import Trends
 from mi203jax.configs.vectors import Vectors
 
 __all__ = [
@@ -44,5 +45,6 @@ __all__ = [
     "ShortestPath",
     "SlidingWindow",
     "Supervised",
+    "Trends",
     "Vectors",
 ]

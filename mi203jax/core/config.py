@@ -135,12 +135,9 @@ def _rebuild(cls: type, items: list[tuple[str, Any]]) -> Any:
 
 
 @config
-class RunConfig:
-    """What every experiment has. A *step* is the unit in which runs are measured."""
+class BaseConfig:
+    """What every experiment has."""
 
-    # Not up to 2³¹, so that the step after the last one can still be counted.
-    total_steps: int = static(10_000, "length of the run, in steps", "[1, 2000000000]")
-    eval_every: int = static(1_000, "steps between two evaluations", "[1, inf)")
     seed: int = traced(0, "seed of every random choice of the trial", "[0, 2147483647]")
 
     def __post_init__(self) -> None:
@@ -156,6 +153,15 @@ class RunConfig:
         Raises:
             UsageError: if the fields contradict each other.
         """
+
+
+@config
+class RunConfig(BaseConfig):
+    """What every experiment has whose task is trained. A *step* is the unit in which runs are measured."""
+
+    # Not up to 2³¹, so that the step after the last one can still be counted.
+    total_steps: int = static(10_000, "length of the run, in steps", "[1, 2000000000]")
+    eval_every: int = static(1_000, "steps between two evaluations", "[1, inf)")
 
     @property
     def steps_per_iteration(self) -> int:
@@ -187,7 +193,7 @@ def is_static(field: dataclasses.Field) -> bool:
     return field.metadata["static"]
 
 
-def static_part(c: RunConfig) -> tuple:
+def static_part(c: BaseConfig) -> tuple:
     """What trials must share to run in one compiled program; hashable."""
     return type(c), tuple(getattr(c, f.name) for f in dataclasses.fields(c) if is_static(f))
 
@@ -313,7 +319,7 @@ def type_name(kind: Any) -> str:
 # ---- saving and loading ----
 
 
-def to_dict(c: RunConfig) -> dict[str, Any]:
+def to_dict(c: BaseConfig) -> dict[str, Any]:
     """The fields as JSON takes them; `from_dict` gives an equal configuration back."""
     fields = ((f.name, getattr(c, f.name)) for f in dataclasses.fields(c))
     return {n: list(v) if isinstance(v, tuple) else v for n, v in fields}
@@ -333,7 +339,7 @@ def from_dict(cls: type[T], values: dict[str, Any]) -> T:
     return cls(**values)
 
 
-def describe(c: RunConfig) -> list[dict[str, str]]:
+def describe(c: BaseConfig) -> list[dict[str, str]]:
     """One row a field: name, value, what it takes, how it is swept, meaning."""
     rows = []
     for f in dataclasses.fields(c):

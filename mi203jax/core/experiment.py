@@ -3,13 +3,14 @@
 import importlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mi203jax.core.config import RunConfig
+from mi203jax.core.config import BaseConfig
 from mi203jax.core.errors import UsageError, did_you_mean
 from mi203jax.core.trials import Sweep
 
 if TYPE_CHECKING:
+    from mi203jax.core.series import Series
     from mi203jax.core.task import Task
 
 
@@ -21,11 +22,14 @@ class Experiment(NamedTuple):
         task: `"module:name"` of the task, imported only when something is to run; or the task itself.
         sweeps: name -> what `--sweep=NAME` stands for, as one would type it: `"learning_rate=1e-3,1e-4"`. A
             sweep may be of one trial, which names a configuration. "default" is run where none is asked for.
+        series: of an experiment that is made of runs of others, `"module:name"` of its
+            `mi203jax.core.series.Series`; it has no task then.
     """
 
-    config: RunConfig
+    config: BaseConfig
     task: "str | Task"
     sweeps: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    series: "str | Series" = ""
 
     def sweep(self, name: str | None, assignments: Sequence[str] = ()) -> Sweep:
         """A sweep by its name; what is assigned beside it takes the place of its own.
@@ -46,7 +50,15 @@ class Experiment(NamedTuple):
 
     def load_task(self) -> "Task":
         """The task."""
-        if not isinstance(self.task, str):
-            return self.task
-        module, _, name = self.task.partition(":")
-        return getattr(importlib.import_module(module), name)
+        return _load(self.task)
+
+    def load_series(self) -> "Series":
+        """What it is made of, if that is runs of other experiments."""
+        return _load(self.series)
+
+
+def _load(named: Any) -> Any:
+    if not isinstance(named, str):
+        return named
+    module, _, name = named.partition(":")
+    return getattr(importlib.import_module(module), name)

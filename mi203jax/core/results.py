@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mi203jax.core.config import RunConfig, format_value
+from mi203jax.core.config import BaseConfig, format_value
 from mi203jax.core.errors import UsageError
 from mi203jax.core.files import read_json, write_text
 from mi203jax.core.piece_folder import Record, Status, read_records
@@ -22,7 +22,7 @@ Best = Literal["max", "min"]
 
 
 def results(
-    trials: Sequence[RunConfig],
+    trials: Sequence[BaseConfig],
     statuses: Sequence[Status],
     records: Sequence[Record],
     objective: str,
@@ -53,7 +53,7 @@ def results(
     return rows
 
 
-def arm_rows(trials: Sequence[RunConfig], rows: Sequence[Row], objective: str, best: Best) -> list[Row]:
+def arm_rows(trials: Sequence[BaseConfig], rows: Sequence[Row], objective: str, best: Best) -> list[Row]:
     """A row an arm, the best mean first.
 
     Columns: the fields that vary, `seeds` (trials that ended well), `lost` (that did not), `mean` of the

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mi203jax import __version__
-from mi203jax.core.config import RunConfig, from_dict, to_dict
+from mi203jax.core.config import BaseConfig, from_dict, to_dict
 from mi203jax.core.errors import UsageError
 from mi203jax.core.files import lock, read_json, write_text
 from mi203jax.core.piece_folder import PieceFolder, Record, Status
@@ -34,7 +34,7 @@ class RunDirectory:
         self.path = path
         self.experiment = experiment
         self.sweep = sweep
-        self.trials: list[RunConfig] = []
+        self.trials: list[Any] = []
         self.pieces: list[PieceFolder] = []
         self._lock = lock(path)
 
@@ -82,15 +82,25 @@ class RunDirectory:
         return run
 
     @classmethod
-    def open(cls, path: str, config_of: Callable[[str], RunConfig]) -> "RunDirectory":
-        """The folder of a run that is to go on; every file but the checkpoints is checked.
+    def open(cls, path: str, config_of: Callable[[str], BaseConfig]) -> "RunDirectory":
+        """The folder of a run that is to go on: as `read`, but a finished run is refused."""
+        run = cls.read(path, config_of)
+        if run.is_finished:
+            run.close()
+            where = f"its results are in {run.path / 'results.csv'}"
+            raise UsageError(f"--resume={path}: this run is finished; {where}.")
+        return run
+
+    @classmethod
+    def read(cls, path: str, config_of: Callable[[str], BaseConfig]) -> "RunDirectory":
+        """The folder of a run; every file but the checkpoints is checked.
 
         Args:
             path: the folder.
             config_of: name of an experiment -> its configuration.
 
         Raises:
-            UsageError: if there is no run in it, or a finished or damaged one, or another version's.
+            UsageError: if there is no run in it, or a damaged one, or another version's.
         """
         where = Path(path).expanduser()
         if not where.is_dir():
@@ -107,15 +117,13 @@ class RunDirectory:
             for members in found.pieces:
                 run._piece(members).read()
             run.records()
-            if "finished" in run.provenance():
-                file = where / "results.csv"
-                raise UsageError(f"--resume={path}: this run is finished; its results are in {file}.")
+            run.provenance()
         except UsageError:
             run.close()
             raise
         return run
 
-    def add(self, trials: Sequence[RunConfig], pieces: Sequence[Sequence[int]]) -> list[PieceFolder]:
+    def add(self, trials: Sequence[BaseConfig], pieces: Sequence[Sequence[int]]) -> list[PieceFolder]:
         """Adds trials, which run in these pieces: numbers within `trials`. Gives the pieces' folders."""
         before = len(self.trials)
         self.trials += trials
@@ -146,6 +154,11 @@ class RunDirectory:
         """Marks the run as finished, if no trial is left to run."""
         if all(piece.is_final for piece in self.pieces):
             self.save_provenance(self.provenance() | {"finished": now()})
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to run."""
+        return "finished" in self.provenance()
 
     def provenance(self) -> dict[str, Any]:
         """What `provenance.json` holds.
@@ -213,11 +226,11 @@ class Contents(NamedTuple):
 
     experiment: str
     sweep: Sweep
-    trials: list[RunConfig]
+    trials: list[Any]
     pieces: list[list[int]]
 
 
-def read_config(where: Path, config_of: Callable[[str], RunConfig]) -> Contents:
+def read_config(where: Path, config_of: Callable[[str], BaseConfig]) -> Contents:
     """What the `config.json` of a run says.
 
     Args:

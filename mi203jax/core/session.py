@@ -108,18 +108,28 @@ def resume(
     """
     try:
         session = Session(experiment, directory, options, interruption, engine or Here())
-        for folder in directory.pieces:
-            if not folder.is_final:
-                choose_layout(session.task.on_cpu, len(folder.members), options.parallel, options.devices)
-                session.piece(folder).checkpoints.verify()
-        interruption.check(directory.path)
-        begun, again = directory.provenance(), provenance([])
-        directory.save_provenance(begun | {"resumed": [*begun.get("resumed", []), again]})
-        for difference in differences(begun, again):
-            session.display.say(f"{difference}: equal to rounding, not bit for bit")
+        go_on(session)
         return session.run()
     finally:
         directory.close()
+
+
+def go_on(session: "Session") -> None:
+    """Notes that a run is resumed, once its checkpoints are found to be whole.
+
+    Raises:
+        UsageError: if one is damaged; nothing was written.
+    """
+    directory, options = session.directory, session.options
+    for folder in directory.pieces:
+        if not folder.is_final:
+            choose_layout(session.task.on_cpu, len(folder.members), options.parallel, options.devices)
+            session.piece(folder).checkpoints.verify()
+    session.interruption.check(directory.path)
+    begun, again = directory.provenance(), provenance([])
+    directory.save_provenance(begun | {"resumed": [*begun.get("resumed", []), again]})
+    for difference in differences(begun, again):
+        session.display.say(f"{difference}: equal to rounding, not bit for bit")
 
 
 class Session:
@@ -150,16 +160,29 @@ class Session:
             Interrupted: after Ctrl-C or SIGTERM, with everything saved.
         """
         self.display.say(f"run directory: {self.directory.path}")
+        rows = self.train(self.directory.experiment)
+        self._conclude(rows)
+        return ranked(rows, self.task.objective, self.task.best)
+
+    def train(self, title: str) -> list[Row]:
+        """Runs what is missing and gives the rows of the results, in the order of the trials.
+
+        Args:
+            title: what the progress bar is called.
+
+        Raises:
+            Interrupted: after Ctrl-C or SIGTERM, with everything saved.
+        """
         waiting = [f for f in self.directory.pieces if not f.is_final]
         try:
             while not self.is_stopped and (waiting := waiting or self._next_round()):
-                self.display.begin(self.directory.experiment, *self._steps())
+                self.display.begin(title, *self._steps())
                 self.engine.run(self, waiting)
                 waiting = []
         finally:
             self.display.end()
         self.interruption.check(self.directory.path)
-        return self._conclude()
+        return self._write_results(self.directory.records())
 
     # ---- what an engine needs ----
 
@@ -274,9 +297,8 @@ class Session:
 
     # ---- at the end ----
 
-    def _conclude(self) -> list[Row]:
+    def _conclude(self, rows: Sequence[Row]) -> None:
         run, records = self.directory, self.directory.records()
-        rows = self._write_results(records)
         order = ranked(rows, self.task.objective, self.task.best)
         self.display.say("drawing the figures")
         task = self.task
@@ -292,7 +314,6 @@ class Session:
             self.display.say(f"stopped at the first trial that was lost; --resume={run.path} goes on")
         of_arms = arm_rows(run.trials, rows, self.task.objective, self.task.best)
         self.display.summary(order, of_arms, self.task.objective, run.path, files)
-        return order
 
     def _write_results(self, records: Sequence[Record]) -> list[Row]:
         run = self.directory

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from mi203jax.core.config import RunConfig, format_value
+from mi203jax.core.config import BaseConfig, format_value
 from mi203jax.core.piece_folder import Record
 from mi203jax.core.results import Best, Row, t_interval
 from mi203jax.core.trials import arms, label, varied_fields
@@ -27,7 +27,7 @@ LOGARITHMIC = 20.0
 
 
 def sweep_figures(
-    trials: Sequence[RunConfig],
+    trials: Sequence[BaseConfig],
     rows: Sequence[Row],
     records: Sequence[Record],
     metric: str,
@@ -78,7 +78,7 @@ def sweep_figures(
 
 
 def learning_curves(
-    trials: Sequence[RunConfig], records: Sequence[Record], metric: str, title: str
+    trials: Sequence[BaseConfig], records: Sequence[Record], metric: str, title: str
 ) -> Figure:
     """A line an arm: the mean over its seeds with a band, their 95 % interval; many arms are grey.
 
@@ -116,7 +116,7 @@ def learning_curves(
 
 
 def comparison(
-    trials: Sequence[RunConfig],
+    trials: Sequence[BaseConfig],
     last: Values,
     metric: str,
     title: str,
@@ -149,7 +149,7 @@ def comparison(
 
 
 def against_field(
-    trials: Sequence[RunConfig],
+    trials: Sequence[BaseConfig],
     last: Values,
     field: str,
     metric: str,
@@ -190,7 +190,7 @@ def against_field(
 
 
 def heat_map(
-    trials: Sequence[RunConfig],
+    trials: Sequence[BaseConfig],
     last: Values,
     fields: Sequence[str],
     metric: str,
@@ -224,7 +224,7 @@ def heat_map(
 
 
 def scatter(
-    trials: Sequence[RunConfig],
+    trials: Sequence[BaseConfig],
     last: Values,
     fields: Sequence[str],
     metric: str,
@@ -247,7 +247,7 @@ def scatter(
 
 
 def parallel_coordinates(
-    trials: Sequence[RunConfig],
+    trials: Sequence[BaseConfig],
     last: Values,
     fields: Sequence[str],
     metric: str,
@@ -304,16 +304,16 @@ def _means(of_arm: Sequence[Sequence[int]], last: Values) -> list[float]:
     return [float(np.mean(v)) if (v := _of(last, members)) else math.nan for members in of_arm]
 
 
-def _named_arms(trials: Sequence[RunConfig]) -> dict[str, list[int]]:
+def _named_arms(trials: Sequence[BaseConfig]) -> dict[str, list[int]]:
     fields = [n for n in varied_fields(trials) if n != "seed"]
     return {label(trials[members[0]], fields): members for members in arms(trials)}
 
 
-def _are_numbers(trials: Sequence[RunConfig], field: str) -> bool:
+def _are_numbers(trials: Sequence[BaseConfig], field: str) -> bool:
     return all(type(getattr(c, field)) in (int, float) for c in trials)
 
 
-def _is_grid(trials: Sequence[RunConfig], fields: Sequence[str]) -> bool:
+def _is_grid(trials: Sequence[BaseConfig], fields: Sequence[str]) -> bool:
     counts = [len({getattr(c, n) for c in trials}) for n in fields]
     return len(arms(trials)) == math.prod(counts)
 
@@ -322,7 +322,7 @@ def _by_ratios(values: Any) -> bool:
     return min(values) > 0 and max(values) / min(values) > LOGARITHMIC
 
 
-def _places(trials: Sequence[RunConfig], field: str) -> list[float]:
+def _places(trials: Sequence[BaseConfig], field: str) -> list[float]:
     """Where values stand on an axis: numbers at themselves, anything else in the order of appearance."""
     values = [getattr(c, field) for c in trials]
     if _are_numbers(trials, field):
@@ -331,7 +331,7 @@ def _places(trials: Sequence[RunConfig], field: str) -> list[float]:
     return [order[v] for v in values]
 
 
-def _ticks(axis: Any, trials: Sequence[RunConfig], field: str) -> None:
+def _ticks(axis: Any, trials: Sequence[BaseConfig], field: str) -> None:
     if not _are_numbers(trials, field):
         values = list(dict.fromkeys(getattr(c, field) for c in trials))
         axis.set_ticks(range(len(values)), [format_value(v) for v in values])
@@ -339,14 +339,14 @@ def _ticks(axis: Any, trials: Sequence[RunConfig], field: str) -> None:
         axis.axes.set(**{f"{axis.axis_name}scale": "log"})
 
 
-def _heights(trials: Sequence[RunConfig], field: str) -> list[float]:
+def _heights(trials: Sequence[BaseConfig], field: str) -> list[float]:
     """Where each trial's value stands on a coordinate from 0 to 1."""
     places = np.array(_places(trials, field))
     places = np.log(places) if _are_numbers(trials, field) and _by_ratios(places) else places
     return list((places - places.min()) / max(np.ptp(places), 1e-30))
 
 
-def _height_labels(trials: Sequence[RunConfig], field: str) -> list[tuple[float, str]]:
+def _height_labels(trials: Sequence[BaseConfig], field: str) -> list[tuple[float, str]]:
     """The values that are written on a coordinate: all of a few, the ends of many."""
     at = {h: _short(getattr(c, field)) for h, c in zip(_heights(trials, field), trials, strict=True)}
     heights = sorted(at)

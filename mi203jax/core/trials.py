@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from mi203jax.core.config import MAX_INT, RunConfig, format_value, static_part
+from mi203jax.core.config import MAX_INT, BaseConfig, format_value, static_part
 from mi203jax.core.errors import UsageError
 from mi203jax.core.space import Axis, Distribution, parse_axis
 
@@ -29,14 +29,14 @@ class Sweep(NamedTuple):
         at_once: how many draws Optuna is asked for before it learns what came of them.
     """
 
-    base: RunConfig
+    base: BaseConfig
     assignments: tuple[str, ...] = ()
     seeds: int = 1
     draws: int | None = None
     search: SearchMethod = "random"
     at_once: int = 8
 
-    def trials(self) -> list[RunConfig]:
+    def trials(self) -> list[Any]:
         """The configurations: every combination of the listed values with every draw and every seed.
 
         The last field varies fastest, draws faster, seeds faster still. Of a search by Optuna, the first.
@@ -64,7 +64,7 @@ class Sweep(NamedTuple):
         listed = [len(a) for a in self._axes().values() if not isinstance(a, Distribution)]
         return math.prod(listed) * (self.draws or 1) * self.seeds
 
-    def proposals(self, tried: Sequence[Any], best: Literal["max", "min"]) -> list[RunConfig]:
+    def proposals(self, tried: Sequence[Any], best: Literal["max", "min"]) -> list[Any]:
         """What Optuna tries after what was tried (`mi203jax.core.search.Tried`), with every seed."""
         from mi203jax.core.search import propose
 
@@ -82,7 +82,7 @@ class Sweep(NamedTuple):
         axis = self._axes().get("seed", [])
         return axis[0] if isinstance(axis, list) and axis else self.base.seed
 
-    def configurations(self, draws: Sequence[Mapping[str, Any]]) -> list[RunConfig]:
+    def configurations(self, draws: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Every combination of the listed values with each of these draws and every seed."""
         listed = {n: a for n, a in self._axes().items() if not isinstance(a, Distribution)}
         trials = []
@@ -128,23 +128,23 @@ class Sweep(NamedTuple):
             raise UsageError(f"--search=optuna draws each field that varies: expected {instead}.")
 
 
-def varied_fields(trials: Sequence[RunConfig]) -> list[str]:
+def varied_fields(trials: Sequence[BaseConfig]) -> list[str]:
     """The fields in which the trials differ, in the order of their declaration, the seed last."""
     names = [f.name for f in dataclasses.fields(trials[0]) if f.name != "seed"] + ["seed"]
     return [n for n in names if len({getattr(c, n) for c in trials}) > 1]
 
 
-def label(c: RunConfig, fields: Sequence[str]) -> str:
+def label(c: BaseConfig, fields: Sequence[str]) -> str:
     """`"learning_rate=0.001 seed=2"`: what tells this trial from the others."""
     return " ".join(f"{n}={format_value(getattr(c, n))}" for n in fields)
 
 
-def group(trials: Sequence[RunConfig]) -> list[list[int]]:
+def group(trials: Sequence[BaseConfig]) -> list[list[int]]:
     """Indices of the trials that one compiled program can run, in the order of their first."""
     return _by(trials, static_part)
 
 
-def arms(trials: Sequence[RunConfig]) -> list[list[int]]:
+def arms(trials: Sequence[BaseConfig]) -> list[list[int]]:
     """Indices of the trials that differ in their seed alone, in the order of their first.
 
     Of trials that do not differ at all, as a search may propose them, the first alone is there.
@@ -158,7 +158,7 @@ def arms(trials: Sequence[RunConfig]) -> list[list[int]]:
     return found
 
 
-def _by(trials: Sequence[RunConfig], key: Callable[[RunConfig], Hashable]) -> list[list[int]]:
+def _by(trials: Sequence[BaseConfig], key: Callable[[BaseConfig], Hashable]) -> list[list[int]]:
     found: dict[Any, list[int]] = {}
     for i, c in enumerate(trials):
         found.setdefault(key(c), []).append(i)

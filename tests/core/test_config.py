@@ -199,7 +199,7 @@ class TestSaving:
 
 def test_describe_has_a_row_a_field():
     rows = {r["field"]: r for r in describe(Example())}
-    assert list(rows)[:3] == ["total_steps", "eval_every", "seed"]
+    assert list(rows)[:3] == ["seed", "total_steps", "eval_every"]
     assert rows["rate"] == {
         "field": "rate", "value": "0.5", "takes": "float in (0, 1]", "swept": "together", "meaning": "a rate",
     }  # fmt: skip

@@ -1,0 +1,26 @@
+"""The slides' tendencies (momentum, large batches, batch norm), tuned alike; and their counter-examples.
+
+Slide "ATTENTION": "there are tendencies, but counter-examples will always be found". Both arms of a claim are
+tuned over the same draws on held-out data, then judged on fresh seeds and test data. The default is a quick
+look; --sweep=full is what docs/trends.md reports.
+
+    python launch.py --exp=trends
+"""
+
+from mi203jax.configs import Trends
+from mi203jax.core.experiment import Experiment
+
+FULL = ("draws=20", "tuning_seeds=2", "judging_seeds=20")
+
+EXPERIMENT = Experiment(
+    Trends(),
+    "",
+    {
+        "full": (
+            "claims=(momentum,heavy_ball,large_batch,large_batch_updates,batch_norm,batch_norm_tiny)",
+            "settings=(mnist_5k,digits,breast_cancer,spirals)",
+            *FULL,
+        ),
+    },
+    "mi203jax.tasks.trends:series",
+)

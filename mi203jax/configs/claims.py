@@ -1,0 +1,214 @@
+"""The course's tendencies as claims, and the settings in which they are asked: data, nothing that runs.
+
+A claim or a setting of your own is an entry more.
+"""
+
+from mi203jax.study.claim import Arm, Claim, Setting
+
+RATES = ("learning_rate=loguniform(1e-4,10)",)
+"""Five decades, so that every arm's best step size lies within: that of the slide's momentum is 1 / (1 − γ)
+times that of the heavy ball."""
+
+OPTIMISATION = "Optimisation: lissage du gradient"
+TRENDS = "ATTENTION: tendances"
+
+SGD = Arm("SGD", ("optimizer=sgd",))
+LARGE = Arm("batches of 256", ("batch_size=256",))
+SMALL = Arm("batches of 16", ("batch_size=16",))
+NORMALIZED = Arm("batch norm", ("normalization=batch",))
+PLAIN = Arm("none", ("normalization=none",))
+MOMENTUM = ("optimizer=momentum_ema",)
+
+CLAIMS = {
+    "momentum": Claim(TRENDS, Arm("SGD + momentum", MOMENTUM), SGD, RATES),
+    "heavy_ball": Claim(TRENDS, Arm("SGD + heavy ball", ("optimizer=heavy_ball",)), SGD, RATES),
+    "large_batch": Claim(TRENDS, LARGE, SMALL, RATES, MOMENTUM),
+    "large_batch_updates": Claim(TRENDS, LARGE, SMALL, RATES, MOMENTUM, "updates"),
+    "large_batch_seconds": Claim(TRENDS, LARGE, SMALL, RATES, MOMENTUM, "seconds"),
+    "batch_norm": Claim(TRENDS, NORMALIZED, PLAIN, RATES, MOMENTUM),
+    "batch_norm_tiny": Claim(
+        "Batch normalisation: needs large batches", NORMALIZED, PLAIN, RATES, (*MOMENTUM, "batch_size=2")
+    ),
+    "standardized": Claim(
+        "Optimisation: prétraitement",
+        Arm("standardised data", ("standardize=feature",)),
+        Arm("raw data", ("standardize=none",)),
+        RATES,
+        MOMENTUM,
+    ),
+    "init_small": Claim(
+        "Optimisation: initialisation",
+        Arm("He's initialisation", ("init_scale=1",)),
+        Arm("a tenth of it", ("init_scale=0.1",)),
+        RATES,
+        MOMENTUM,
+    ),
+    "init_large": Claim(
+        "Optimisation: initialisation",
+        Arm("He's initialisation", ("init_scale=1",)),
+        Arm("four times as much", ("init_scale=4",)),
+        RATES,
+        MOMENTUM,
+    ),
+    "xavier": Claim(
+        "Optimisation: initialisation",
+        Arm("Xavier", ("initializer=xavier",)),
+        Arm("N(0, 0.05²)", ("initializer=gaussian",)),
+        RATES,
+        MOMENTUM,
+    ),
+    "augmentation": Claim(
+        "Optimisation: data augmentation",
+        Arm("small affine maps", ("augment=(affine)", "translation=1")),
+        Arm("no augmentation", ("augment=()",)),
+        RATES,
+        MOMENTUM,
+        experiments=("image_classification",),
+    ),
+    "adam": Claim(OPTIMISATION, Arm("Adam", ("optimizer=adam",)), SGD, RATES),
+    "adagrad": Claim(
+        OPTIMISATION,
+        Arm("the slide's adagrad", ("optimizer=normalized_gradient",)),
+        Arm("AdaGrad", ("optimizer=adagrad",)),
+        RATES,
+    ),
+    "dropout": Claim(
+        "Mais aussi",
+        Arm("dropout of a quarter", ("use_dropout=true", "dropout=0.25")),
+        Arm("no dropout", ("use_dropout=false",)),
+        RATES,
+        (*MOMENTUM, "hidden=(128,)"),
+    ),
+    "target_network": Claim(
+        "Deep reinforcement learning",
+        Arm("a target network", ("target_period=50",)),
+        Arm("none", ("target_period=1",)),
+        ("learning_rate=loguniform(1e-4,1e-2)",),
+        experiments=("dqn",),
+    ),
+    "replay": Claim(
+        "Deep reinforcement learning",
+        Arm("a replay of 50,000", ("replay_size=50_000",)),
+        Arm("the last 128", ("replay_size=128",)),
+        ("learning_rate=loguniform(1e-4,1e-2)",),
+        experiments=("dqn",),
+    ),
+    "double_q": Claim(
+        "Deep reinforcement learning",
+        Arm("double Q", ("double_q=true",)),
+        Arm("max Q", ("double_q=false",)),
+        ("learning_rate=loguniform(1e-4,1e-2)",),
+        experiments=("dqn",),
+    ),
+    "dense_reward": Claim(
+        "Apprentissage",
+        Arm("a dense score", ("score=dense",)),
+        Arm("a sparse score", ("score=sparse",)),
+        ("step_size=loguniform(1e-2,1)",),
+        experiments=("rewards",),
+    ),
+}
+
+HELD_OUT = ("train_split=train[:80%]", "eval_split=train[80%:]")
+"""Examples of the training split that tuning is judged by."""
+
+OTHER_POINTS = ("data_seed=1",)
+"""Made points have no splits: tuning gets points of its own."""
+
+SLIDES = ("schedule=constant", "weight_decay=0", "normalization=none", "batch_size=32")
+"""The rules of the slides as they stand, with nothing else that helps."""
+
+IMAGES = (*SLIDES, "augment=()", "channels=(8,16)", "convs=1")
+VECTORS = (*SLIDES, "frames=2")
+DEEP = (
+    *("channels=()", "hidden=(64,)", "depth=5,10,20,50,100", "residual=false,true"),
+    "initializer=uniform,gaussian,xavier,he,orthogonal,delta_orthogonal",
+)
+
+POINTS = (*VECTORS, "num_examples=1_000")
+DQN = (
+    "total_steps=60_000",
+    "eval_every=60_000",
+    "num_envs=16",
+    "replay_size=50_000",
+    "learning_starts=1_000",
+)
+
+SETTINGS = {
+    "mnist_5k": Setting(
+        "image_classification",
+        (*IMAGES, "data=mnist_5k", "total_steps=20_000", "eval_every=20_000"),
+        HELD_OUT,
+        microseconds={16: 1.0, 32: 1.0, 256: 1.0},
+    ),
+    "digits": Setting(
+        "image_classification",
+        (*IMAGES, "data=digits", "total_steps=20_000", "eval_every=20_000"),
+        HELD_OUT,
+        microseconds={16: 1.0, 32: 1.0, 256: 1.0},
+    ),
+    "breast_cancer": Setting(
+        "vectors",
+        (*VECTORS, "data=breast_cancer", "total_steps=10_000", "eval_every=10_000"),
+        HELD_OUT,
+        microseconds={16: 1.0, 32: 1.0, 256: 1.0},
+    ),
+    "spirals": Setting(
+        "vectors",
+        (*POINTS, "data=spirals", "noise=0.1", "total_steps=40_000", "eval_every=40_000"),
+        OTHER_POINTS,
+        microseconds={16: 1.0, 32: 1.0, 256: 1.0},
+    ),
+    "deep_mnist_5k": Setting(
+        "image_classification",
+        (*IMAGES[:-2], *DEEP, "data=mnist_5k", "batch_size=128", "total_steps=20_000", "eval_every=20_000"),
+        HELD_OUT,
+    ),
+    "deep_digits": Setting(
+        "image_classification",
+        (*IMAGES[:-2], *DEEP, "data=digits", "batch_size=128", "total_steps=20_000", "eval_every=20_000"),
+        HELD_OUT,
+    ),
+    "deep_spirals": Setting(
+        "vectors",
+        (
+            *POINTS,
+            *DEEP,
+            "data=spirals",
+            "noise=0.1",
+            "batch_size=128",
+            "total_steps=40_000",
+            "eval_every=40_000",
+        ),
+        OTHER_POINTS,
+    ),
+    "cartpole": Setting("dqn", ("env=CartPole-v1", *DQN)),
+    "catch": Setting("dqn", ("env=Catch-bsuite", *DQN)),
+    "treasures": Setting("rewards", ("map=treasures", "total_steps=100_000", "eval_every=100_000")),
+    "lure": Setting("rewards", ("map=lure", "gamma=0.9999", "total_steps=500_000", "eval_every=500_000")),
+    "any_points": Setting(
+        "vectors",
+        (
+            *POINTS,
+            "data=choice(moons,circles,spirals,xor)",
+            "noise=choice(0.05,0.2,0.4)",
+            "hidden=choice((8,),(32,32),(16,16,16,16,16,16))",
+            "batch_size=choice(2,8,32,128)",
+            "total_steps=choice(1_000,4_000,16_000)",
+            "eval_every=16_000",
+        ),
+        OTHER_POINTS,
+    ),
+    "any_digits": Setting(
+        "image_classification",
+        (
+            *(*SLIDES, "data=digits", "augment=()", "convs=1"),
+            "channels=choice((),(8,16))",
+            "hidden=choice((),(64,),(32,32,32,32))",
+            "batch_size=choice(2,8,32,128)",
+            "total_steps=choice(1_000,4_000,16_000)",
+            "eval_every=16_000",
+        ),
+        HELD_OUT,
+    ),
+}

@@ -1,0 +1,230 @@
+"""An experiment made of runs of other experiments, stage after stage: what comes next depends on what came.
+
+Each run is a folder like any other (`mi203jax.core.run_directory`), under `parts/` of the series' own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mi203jax.core.config import RunConfig
+from mi203jax.core.display import Display
+from mi203jax.core.errors import UsageError
+from mi203jax.core.experiment import Experiment
+from mi203jax.core.figures import save_figure
+from mi203jax.core.files import write_text
+from mi203jax.core.interruption import Interrupted, Interruption
+from mi203jax.core.piece import Options, Watch
+from mi203jax.core.piece_folder import Status
+from mi203jax.core.plan import Planned, plan
+from mi203jax.core.provenance import provenance
+from mi203jax.core.results import Row
+from mi203jax.core.run_directory import RunDirectory
+from mi203jax.core.session import Engine, Here, Session, go_on
+from mi203jax.core.trials import Sweep
+
+Find = Callable[[str], Experiment]
+"""The registry: the experiment of a name."""
+
+
+class Part(NamedTuple):
+    """Trials of one experiment that run together."""
+
+    experiment: str  # its name
+    trials: Sequence[RunConfig]
+
+
+class Ended(NamedTuple):
+    """A part that came to its end."""
+
+    trials: Sequence[RunConfig]
+    rows: Sequence[Row]  # of each trial, as `mi203jax.core.results.results` gives them
+    programs: int
+    seconds: float  # that all programs took, one after the other
+
+
+class Conclusion(NamedTuple):
+    """What a series comes to."""
+
+    summary: str  # for the screen
+    texts: Mapping[str, str] = {}  # file name -> what is written
+    figures: Mapping[str, Any] = {}  # file name -> figure
+
+
+class Series(NamedTuple):
+    """What the parts are, and what they come to.
+
+    Attributes:
+        next: (configuration, registry, parts that ended by name) -> parts to run now, by name; none: it is
+            over. It must depend on nothing else, since a run that is resumed asks again.
+        conclude: (configuration, registry, all parts, the run's provenance) -> what it comes to.
+    """
+
+    next: Callable[[Any, Find, Mapping[str, Ended]], dict[str, Part]]
+    conclude: Callable[[Any, Find, Mapping[str, Ended], Mapping[str, Any]], Conclusion]
+
+
+def begin_series(
+    name: str,
+    experiment: Experiment,
+    sweep: Sweep,
+    out: str | None,
+    options: Options,
+    interruption: Interruption,
+    find: Find,
+    engine: Engine | None = None,
+) -> list[Row]:
+    """Runs a series in a new folder and gives the rows of all parts: see `mi203jax.core.session.begin`.
+
+    Args:
+        name: the experiment's name.
+        experiment: the experiment.
+        sweep: the configuration that was asked for: one.
+        out: the folder; None: one under `runs/`.
+        options: how the runs are kept, shown and laid out.
+        interruption: asked now and then whether to stop.
+        find: gives the experiments of the parts.
+        engine: where they run; None: here.
+
+    Raises:
+        UsageError: if a configuration or the folder cannot work; nothing was written.
+        Interrupted: after Ctrl-C or SIGTERM, with everything saved.
+    """
+    engine, (config,) = engine or Here(), sweep.trials()
+    series = experiment.load_series()
+    planned = plan_parts(series.next(config, find, {}), find, options, engine.workers)
+    interruption.check()
+    layout = {"layout": {"parallel": options.parallel, "devices": options.devices}}
+    directory = RunDirectory.create(out, name, sweep, provenance([config.seed]) | layout)
+    try:
+        directory.add([config], [[0]])
+        return _Course(series, directory, options, interruption, find, engine, planned).run()
+    finally:
+        directory.close()
+
+
+def resume_series(
+    directory: RunDirectory,
+    experiment: Experiment,
+    options: Options,
+    interruption: Interruption,
+    find: Find,
+    engine: Engine | None = None,
+) -> list[Row]:
+    """Goes on with the series in a folder: see `mi203jax.core.session.resume`; closes the folder."""
+    try:
+        series = experiment.load_series()
+        return _Course(series, directory, options, interruption, find, engine or Here(), {}).run()
+    finally:
+        directory.close()
+
+
+def plan_parts(
+    parts: Mapping[str, Part], find: Find, options: Options, workers: int = 1
+) -> dict[str, list[Planned]]:
+    """The programs of each part, all traced: mistakes show before anything runs."""
+    return {n: plan(find(p.experiment).load_task(), p.trials, options, workers) for n, p in parts.items()}
+
+
+class _Part(Session):
+    """A session that tells less, since its programs may be hundreds."""
+
+    def watch(self) -> Watch:
+        """Without a line for each evaluation and each trial that diverged."""
+        return Watch(progress=super().watch().progress)
+
+
+class _Course:
+    """The parts of a series, one after the other."""
+
+    def __init__(
+        self,
+        series: Series,
+        directory: RunDirectory,
+        options: Options,
+        interruption: Interruption,
+        find: Find,
+        engine: Engine,
+        planned: dict[str, list[Planned]],
+    ):
+        self._series, self._directory, self._options = series, directory, options
+        self._interruption, self._find, self._engine = interruption, find, engine
+        self._planned = planned  # of parts that were planned already
+        self._display = Display(options.quiet, "")
+        self._is_lost = False  # a trial failed, on which the next parts would have depended
+
+    def run(self) -> list[Row]:
+        """Runs what is missing and gives the rows of all parts.
+
+        Raises:
+            Interrupted: after Ctrl-C or SIGTERM, with everything saved.
+        """
+        path, config = self._directory.path, self._directory.trials[0]
+        self._display.say(f"run directory: {path}")
+        ended: dict[str, Ended] = {}
+        try:
+            while not self._is_lost and (parts := self._series.next(config, self._find, ended)):
+                for name, part in parts.items():
+                    ended[name] = self._run(name, part)
+        except Interrupted as stopped:
+            raise Interrupted(stopped.exit_code - 128, path) from None
+        if self._is_lost:
+            self._display.say(f"what comes next needs all of it; --resume={path} goes on")
+        else:
+            provenance = self._directory.provenance()
+            self._conclude(self._series.conclude(config, self._find, ended, provenance))
+        return [row for part in ended.values() for row in part.rows]
+
+    def _run(self, name: str, part: Part) -> Ended:
+        """Runs a part, or what is missing of it."""
+        self._interruption.check(self._directory.path)
+        where, experiment = self._directory.path / "parts" / name, self._find(part.experiment)
+        if (where / "config.json").is_file():
+            directory = RunDirectory.read(str(where), lambda _: experiment.config)
+            if list(directory.trials) != list(part.trials):
+                directory.close()
+                raise UsageError(f"{where} holds other trials than this version asks for: begin anew.")
+            planned = None
+        else:
+            sweep = Sweep(experiment.config)
+            directory = RunDirectory.create(str(where), part.experiment, sweep, provenance([]))
+            planned = self._planned.pop(name, None) or self._plan(name, part)
+        try:
+            session = _Part(experiment, directory, self._options, self._interruption, self._engine)
+            if planned is not None:
+                session.add(part.trials, planned)
+            elif not all(piece.is_final for piece in directory.pieces):
+                go_on(session)
+            programs = len(directory.pieces)
+            many = "s" if programs > 1 else ""
+            self._display.say(f"{name}: {len(part.trials):,} trials in {programs} program{many}")
+            rows = session.train(f"{self._directory.experiment} {name}")
+            directory.finish()
+            self._is_lost |= not directory.is_finished
+            return Ended(part.trials, rows, len(directory.pieces), _seconds(directory, rows))
+        finally:
+            directory.close()
+
+    def _plan(self, name: str, part: Part) -> list[Planned]:
+        return plan_parts({name: part}, self._find, self._options, self._engine.workers)[name]
+
+    def _conclude(self, conclusion: Conclusion) -> None:
+        path = self._directory.path
+        for name, text in conclusion.texts.items():
+            write_text(path / name, text)
+        files = [path / name for name in conclusion.texts]
+        files += [save_figure(path / "figures" / n, f) for n, f in conclusion.figures.items()]
+        piece = self._directory.pieces[0]
+        piece.statuses = [Status("done")]
+        piece.save_statuses()
+        self._directory.finish()
+        for line in (conclusion.summary, *files):
+            self._display.say(f"{line}")
+        if self._options.quiet:
+            print(path)
+        self._display.say(f"run directory: {path}")
+
+
+def _seconds(directory: RunDirectory, rows: Sequence[Row]) -> float:
+    """What the pieces took: the trials of one end together."""
+    ends = [[rows[i]["seconds"] or 0.0 for i in piece.members] for piece in directory.pieces]
+    return float(sum(max(own) for own in ends))

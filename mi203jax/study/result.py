@@ -1,0 +1,64 @@
+"""What a study found, as plain values that a file keeps: all tables and figures are made of these."""
+
+import functools
+from typing import Any, NamedTuple
+
+from mi203jax.core.results import Best
+from mi203jax.study.statistics import Comparison, compare
+
+
+class ArmResult(NamedTuple):
+    """What came of one arm."""
+
+    name: str
+    values: list[dict[str, Any]]  # what was drawn to tune it
+    tuning: list[float | None]  # the score of each, on held-out data; None: nothing was measured
+    chosen: dict[str, Any]  # the best of the values
+    scores: list[float]  # of the fresh seeds, on test data
+
+
+class Result(NamedTuple):
+    """What came of one claim in one cell of a setting."""
+
+    claim: str
+    slide: str
+    setting: str
+    cell: str  # what tells it from the setting's other cells
+    experiment: str
+    metric: str
+    best: Best
+    budget: str
+    first: ArmResult
+    second: ArmResult
+    looked_at: int = 1  # comparisons among which this one was picked by what it showed
+
+    @property
+    def comparison(self) -> Comparison:
+        """How the arms compare on fresh seeds."""
+        return _compare(
+            tuple(self.first.scores), tuple(self.second.scores), self.best == "max", self.looked_at
+        )
+
+
+@functools.lru_cache(maxsize=4096)  # tables and figures ask again
+def _compare(first: tuple[float, ...], second: tuple[float, ...], larger: bool, looked_at: int) -> Comparison:
+    return compare(first, second, larger_is_better=larger, looked_at=looked_at)
+
+
+class Looked(NamedTuple):
+    """A cell that was looked at in search of counter-examples."""
+
+    claim: str
+    setting: str
+    cell: str
+    advantage: float  # of the first arm's choice on held-out data
+
+
+def to_json(result: Result) -> dict[str, Any]:
+    """As JSON takes it."""
+    return result._asdict() | {n: getattr(result, n)._asdict() for n in ("first", "second")}
+
+
+def from_json(found: dict[str, Any]) -> Result:
+    """What `to_json` gave."""
+    return Result(**(found | {n: ArmResult(**found[n]) for n in ("first", "second")}))

@@ -1,0 +1,45 @@
+"""The course's tendencies and their counter-examples, measured (slide "ATTENTION")."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mi203jax.configs import Trends
+from mi203jax.configs.claims import CLAIMS, SETTINGS
+from mi203jax.core.series import Conclusion, Ended, Find, Part, Series
+from mi203jax.study.figures import figures
+from mi203jax.study.report import table
+from mi203jax.study.result import to_json
+from mi203jax.study.stages import Plan, looked, next_parts, results
+
+
+def plan(c: Trends) -> Plan:
+    """What the configuration asks."""
+    claims, settings = {n: CLAIMS[n] for n in c.claims}, {n: SETTINGS[n] for n in c.settings}
+    return Plan(claims, settings, c.effort, c.looks, c.candidates)
+
+
+def next_of(c: Trends, find: Find, ended: Mapping[str, Ended]) -> dict[str, Part]:
+    """The parts that are to run now."""
+    return next_parts(plan(c), find, ended)
+
+
+def conclude(c: Trends, find: Find, ended: Mapping[str, Ended], provenance: Mapping[str, Any]) -> Conclusion:
+    """The table, the figures, and `study.json`, of which docs are made."""
+    asked = plan(c)
+    found, seen = results(asked, find, ended), looked(asked, find, ended)
+    work = {
+        name: {"trials": len(part.trials), "seconds": part.seconds, "programs": part.programs}
+        for name, part in ended.items()
+    }
+    record = {
+        "provenance": dict(provenance),
+        "effort": c.effort._asdict() | {"looks": c.looks, "candidates": c.candidates},
+        "work": work,
+        "results": [to_json(r) for r in found],
+        "looked": [x._asdict() for x in seen],
+    }
+    return Conclusion(table(found), {"study.json": json.dumps(record, indent=1)}, figures(found, seen))
+
+
+series = Series(next_of, conclude)

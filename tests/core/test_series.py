@@ -1,0 +1,158 @@
+"""An experiment made of two runs of the toy: the second goes on with what was best in the first."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+
+import jax
+import pytest
+
+from mi203jax.core.config import BaseConfig, config, static
+from mi203jax.core.errors import UsageError
+from mi203jax.core.experiment import Experiment
+from mi203jax.core.interruption import Interrupted, Interruption
+from mi203jax.core.piece import Options
+from mi203jax.core.run_directory import RunDirectory
+from mi203jax.core.series import Conclusion, Part, Series, begin_series, resume_series
+from mi203jax.core.trials import Sweep
+from tests.core import toy
+from tests.core.toy import Toy, exact_loss
+
+QUIET = Options(quiet=True)
+
+
+@config
+class Two(BaseConfig):
+    """Step sizes to try, and how often the best is run."""
+
+    rates: tuple[float, ...] = static((0.05, 0.1), "step sizes")
+    again: int = static(2, "dimensions of the second part", "[1, 5]")
+
+
+def next_of(c: Two, find, ended):
+    base = find("toy").config
+    if "first" not in ended:
+        return {"first": Part("toy", [replace(base, learning_rate=r) for r in c.rates])}
+    if "second" not in ended:
+        trials, rows = ended["first"].trials, ended["first"].rows
+        best = trials[min(range(len(rows)), key=lambda i: rows[i]["eval/loss"])]
+        return {"second": Part("toy", [replace(best, dimension=d + 1) for d in range(c.again)])}
+    return {}
+
+
+def conclude(c: Two, find, ended, provenance):
+    losses = {n: [row["eval/loss"] for row in part.rows] for n, part in ended.items()}
+    work = {n: (part.programs, part.seconds > 0) for n, part in ended.items()}
+    return Conclusion("it is over", {"losses.json": json.dumps({"losses": losses, "work": work})})
+
+
+EXPERIMENT = Experiment(Two(), "", series=Series(next_of, conclude))
+
+
+def find_toy(name, task=toy.task):
+    assert name == "toy"
+    return toy.EXPERIMENT._replace(task=task)
+
+
+def begin(path, *assignments, find=find_toy, options=QUIET):
+    with Interruption() as interruption:
+        sweep = Sweep(Two(), assignments)
+        return begin_series("two", EXPERIMENT, sweep, str(path), options, interruption, find)
+
+
+def resume(path, find=find_toy):
+    with Interruption() as interruption:
+        directory = RunDirectory.open(str(path), lambda name: Two())
+        return resume_series(directory, EXPERIMENT, QUIET, interruption, find)
+
+
+def found(path):
+    return json.loads((path / "losses.json").read_text())
+
+
+def dying(at_trials, number=signal.SIGTERM):
+    """The toy, whose process is sent a signal once, after a program of so many trials began."""
+    sent = []
+
+    def evaluate(c, state, data):
+        def send(t):
+            if t >= 20 and not sent:
+                sent.append(t)
+                os.kill(os.getpid(), number)
+
+        if c.dimension in at_trials:
+            jax.debug.callback(send, state.t)
+        return toy.task.evaluate(c, state, data)
+
+    return lambda name: find_toy(name, toy.task._replace(evaluate=evaluate))
+
+
+class TestBegin:
+    def test_a_part_depends_on_what_came_before(self, tmp_path):
+        rows = begin(tmp_path)
+        assert len(rows) == 4
+        losses, work = found(tmp_path).values()
+        rate = Toy(learning_rate=0.1)
+        first = [Toy(learning_rate=0.05), rate]
+        assert losses["first"] == pytest.approx([exact_loss(c, 40) for c in first], rel=1e-4)
+        second = [replace(rate, dimension=d) for d in (1, 2)]
+        assert losses["second"] == pytest.approx([exact_loss(c, 40) for c in second], rel=1e-4)
+        assert work == {"first": [1, True], "second": [2, True]}
+
+    def test_each_part_is_a_run_that_is_finished(self, tmp_path):
+        begin(tmp_path)
+        for path in (tmp_path, tmp_path / "parts/first", tmp_path / "parts/second"):
+            assert "finished" in json.loads((path / "provenance.json").read_text())
+        assert json.loads((tmp_path / "config.json").read_text())["experiment"] == "two"
+        assert (tmp_path / "parts/second/results.csv").read_text().count("done") == 2
+        with pytest.raises(UsageError, match="this run is finished"):
+            resume(tmp_path)
+
+    def test_mistakes_write_nothing(self, tmp_path):
+        with pytest.raises(UsageError, match=r"learning_rate=-1.0: expected a finite number in \(0, inf\)"):
+            begin(tmp_path / "run", "rates=(-1)")
+        assert not (tmp_path / "run").exists()
+
+    def test_progress_is_told(self, tmp_path, capsys):
+        begin(tmp_path, options=Options())
+        told = capsys.readouterr().out
+        assert "first: 2 trials in 1 program\n" in told
+        assert "second: 2 trials in 2 programs\n" in told
+        assert "it is over" in told
+        assert f"{tmp_path / 'losses.json'}" in told
+
+
+class TestResume:
+    @pytest.mark.parametrize("dimensions", [(2,), (1,)], ids=["in the first part", "in the second"])
+    def test_only_what_is_missing_runs(self, tmp_path, dimensions):
+        with pytest.raises(Interrupted) as stopped:
+            begin(tmp_path / "cut", find=dying(dimensions))
+        assert stopped.value.folder == tmp_path / "cut"  # not the part's
+        assert stopped.value.exit_code == 128 + signal.SIGTERM
+        resume(tmp_path / "cut")
+        begin(tmp_path / "whole")
+        assert found(tmp_path / "cut") == found(tmp_path / "whole")
+
+    def test_parts_of_other_trials_are_refused(self, tmp_path):
+        with pytest.raises(Interrupted):
+            begin(tmp_path, find=dying((2,)))
+        other = toy.EXPERIMENT._replace(config=Toy(total_steps=20))
+        with pytest.raises(UsageError, match="parts/first holds other trials than this version asks for"):
+            resume(tmp_path, lambda name: other)
+
+    def test_what_failed_runs_again(self, tmp_path):
+        def broken(name):
+            def step(c, state, data, t):
+                if c.dimension == 1 and not (tmp_path / "mended").exists():
+                    jax.debug.callback(lambda: 1 / 0)
+                return toy.task.step(c, state, data, t)
+
+            return find_toy(name, toy.task._replace(step=step))
+
+        rows = begin(tmp_path / "run", find=broken)
+        assert not (tmp_path / "run/losses.json").exists()
+        assert [row["status"] for row in rows] == ["done", "done", "failed", "done"]
+        (tmp_path / "mended").touch()
+        rows = resume(tmp_path / "run", find=broken)
+        assert [row["status"] for row in rows] == ["done"] * 4

@@ -1,0 +1,157 @@
+"""A study of the toy, whose loss after 40 updates is d/2 (1 − λ)^80 for d numbers: all is known but noise."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mi203jax.core.config import BaseConfig, config
+from mi203jax.core.errors import UsageError
+from mi203jax.core.experiment import Experiment
+from mi203jax.core.interruption import Interruption
+from mi203jax.core.piece import Options
+from mi203jax.core.series import Conclusion, Ended, Series, begin_series
+from mi203jax.core.trials import Sweep
+from mi203jax.study.claim import Arm, Claim, Setting
+from mi203jax.study.plan import Effort, studies, tuning_trials
+from mi203jax.study.result import from_json, to_json
+from mi203jax.study.stages import Plan, looked, next_parts, results
+from tests.core import toy
+from tests.core.toy import Toy, exact_loss
+
+RATES = ("learning_rate=loguniform(1e-2,0.2)",)
+FEWER = Claim(
+    "slide", Arm("one", ("dimension=1",)), Arm("two", ("dimension=2",)), RATES, experiments=("toy",)
+)
+SAME = FEWER._replace(first=Arm("quiet", ("noise=0.1",)), second=Arm("noisy", ("noise=0.11",)))
+SETTINGS = {"plain": Setting("toy", (), tune=("total_steps=20",))}
+PLAN = Plan({"fewer": FEWER, "same": SAME}, SETTINGS, Effort(4, 2, 6, "sobol", seed=3))
+
+
+def find(name):
+    assert name == "toy"
+    return toy.EXPERIMENT
+
+
+def run(plan, path):
+    """All stages by the engine; the results and what was looked at, and each part's trials and rows."""
+    kept = {}
+
+    def conclude(c, find, ended, provenance):
+        kept["ended"] = dict(ended)
+        return Conclusion("", {"study.json": json.dumps([to_json(r) for r in results(plan, find, ended)])})
+
+    @config
+    class Nothing(BaseConfig):
+        """No field of its own."""
+
+    series = Series(lambda c, find, ended: next_parts(plan, find, ended), conclude)
+    with Interruption() as interruption:
+        experiment = Experiment(Nothing(), "", series=series)
+        begin_series(
+            "study", experiment, Sweep(Nothing()), str(path), Options(quiet=True), interruption, find
+        )
+    found = [from_json(r) for r in json.loads((Path(path) / "study.json").read_text())]
+    return found, kept["ended"]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    return run(PLAN, tmp_path_factory.mktemp("study") / "run")
+
+
+class TestStages:
+    def test_tuning_then_judging_by_experiment(self, ran):
+        _, ended = ran
+        assert list(ended) == ["tuning_toy", "judging_toy"]
+        # Two claims of two arms with 4 draws of 2 seeds; then 6 seeds of each choice.
+        assert [len(part.trials) for part in ended.values()] == [32, 24]
+        assert {c.total_steps for c in ended["tuning_toy"].trials} == {20}
+        assert {c.total_steps for c in ended["judging_toy"].trials} == {40}
+        assert not {c.seed for c in ended["tuning_toy"].trials} & {
+            c.seed for c in ended["judging_toy"].trials
+        }
+
+    def test_without_noise_the_largest_step_is_chosen_and_the_difference_is_exact(self, ran):
+        fewer, _ = ran[0]
+        draws = [v["learning_rate"] for v in fewer.first.values]
+        assert [v["learning_rate"] for v in fewer.second.values] == draws
+        for arm, d in ((fewer.first, 1), (fewer.second, 2)):
+            assert arm.chosen == {"learning_rate": max(draws)}
+            exact = [exact_loss(Toy(dimension=d, learning_rate=r), 20) for r in draws]
+            assert arm.tuning == pytest.approx(exact, rel=1e-4)
+            last = exact_loss(Toy(dimension=d, learning_rate=max(draws)), 40)
+            assert arm.scores == pytest.approx([last] * 6, rel=1e-4)
+        c = fewer.comparison
+        assert (c.verdict, c.n, c.wins) == ("holds", 6, 1.0)  # a smaller loss is better
+        assert c.difference == pytest.approx(last / 2, rel=1e-3)
+
+    def test_scores_of_seeds_are_paired(self, ran):
+        (_, same), ended = ran
+        by_config = dict(zip(ended["judging_toy"].trials, ended["judging_toy"].rows, strict=True))
+        for arm, noise in ((same.first, 0.1), (same.second, 0.11)):
+            own = [Toy(noise=noise, seed=3_100 + k, **arm.chosen) for k in range(6)]
+            assert arm.scores == [by_config[c]["eval/loss"] for c in own]
+
+    def test_trials_that_claims_share_run_once(self):
+        twice = PLAN._replace(claims={"fewer": FEWER, "again": FEWER})
+        (part,) = next_parts(twice, find, {}).values()
+        assert len(part.trials) == 16
+
+
+class TestFailures:
+    def test_an_arm_cannot_be_compared_without_all_its_seeds(self, ran):
+        _, ended = ran
+        rows = [dict(row) for row in ended["judging_toy"].rows]
+        rows[0]["eval/loss"] = None
+        broken = ended | {"judging_toy": ended["judging_toy"]._replace(rows=rows)}
+        with pytest.raises(UsageError, match="fewer in plain : 1 seeds of one failed"):
+            results(PLAN, find, broken)
+
+    def test_a_claim_of_which_nothing_could_be_tuned_is_left_out(self, ran):
+        _, ended = ran
+        tuning = ended["tuning_toy"]
+        rows = [
+            dict(row) | ({"eval/loss": None} if c.noise == 0.11 else {})
+            for c, row in zip(tuning.trials, tuning.rows, strict=True)
+        ]
+        broken = ended | {"tuning_toy": tuning._replace(rows=rows)}
+        assert [r.claim for r in results(PLAN, find, broken)] == ["fewer"]
+
+
+class TestLooks:
+    setting = Setting("toy", ("noise=uniform(0,1)", "per_iteration=choice(1,2,4)"))
+    plan = Plan({"fewer": FEWER}, {"any": setting}, PLAN.effort._replace(draws=2), looks=5, candidates=2)
+
+    def tuning(self, advantages):
+        """The tuning as ended, made up: in cell k the first arm is better by advantages[k]."""
+        asked = studies(self.plan.claims, self.plan.settings, lambda n: Toy(), 5, self.plan.effort.seed)
+        scores = {}
+        for study, advantage in zip(asked, advantages, strict=True):
+            for arm, loss in zip(study.arms, (1.0, 1.0 + advantage), strict=True):
+                trials = tuning_trials(arm, FEWER, self.setting, self.plan.effort)
+                scores |= {c: loss + 5 * (k > 1) for k, c in enumerate(trials)}
+        rows = [{"eval/loss": loss, "seconds": 0.0} for loss in scores.values()]
+        return {"tuning_toy": Ended(list(scores), rows, 1, 0.0)}, asked
+
+    def test_the_most_reversed_are_judged_at_a_level_for_all_that_were_looked_at(self):
+        ended, asked = self.tuning([0.3, -0.2, 0.1, -0.4, 0.0])
+        (part,) = next_parts(self.plan, find, ended).values()
+        judged = {(c.noise, c.per_iteration, c.dimension) for c in part.trials}
+        assert judged == {(a.noise, a.per_iteration, a.dimension) for k in (1, 3) for a in asked[k].arms}
+        rng = np.random.default_rng(0)
+        rows = [{"eval/loss": 2.0 / c.dimension + 0.1 * rng.standard_normal()} for c in part.trials]
+        ended |= {"judging_toy": Ended(part.trials, rows, 1, 0.0)}
+        found = results(self.plan, find, ended)
+        assert [r.cell for r in found] == [asked[3].cell, asked[1].cell]  # the most reversed first
+        assert {r.looked_at for r in found} == {5}
+        assert {r.comparison.verdict for r in found} == {"reversed"}
+        assert found[0].comparison.level == pytest.approx(1 - 0.05 / 5)
+
+    def test_all_of_them_are_told(self):
+        advantages = [0.3, -0.2, 0.1, -0.4, 0.0]
+        ended, asked = self.tuning(advantages)
+        found = looked(self.plan, find, ended)
+        assert [x.cell for x in found] == [s.cell for s in asked]
+        assert [x.advantage for x in found] == pytest.approx(advantages)
