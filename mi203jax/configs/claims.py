@@ -3,7 +3,7 @@
 A claim or a setting of your own is an entry more.
 """
 
-from mi203jax.study.claim import Arm, Claim, Setting
+from mi203jax.study.claim import Arm, Claim, Fields, Setting
 
 RATES = ("learning_rate=loguniform(1e-4,10)",)
 """Five decades, so that every arm's best step size lies within: that of the slide's momentum is 1 / (1 − γ)
@@ -118,17 +118,24 @@ OTHER_POINTS = ("data_seed=1",)
 SLIDES = ("schedule=constant", "weight_decay=0", "normalization=none", "batch_size=32")
 """The rules of the slides as they stand, with nothing else that helps."""
 
-IMAGES = (*SLIDES, "augment=()", "channels=(8,16)", "convs=1")
+
+def runs_of(steps: str) -> Fields:
+    """Runs of this length that are judged at their end alone."""
+    return f"total_steps={steps}", f"eval_every={steps}"
+
+
+IMAGES = (*SLIDES, "augment=()")
+CNN = (*IMAGES, "channels=(8,16)", "convs=1")
+MLP = (*IMAGES, "channels=()")
 VECTORS = (*SLIDES, "frames=2")
 DEEP = (
-    *("channels=()", "hidden=(64,)", "depth=5,10,20,50,100", "residual=false,true"),
+    *("hidden=(64,)", "depth=5,10,20,50,100", "residual=false,true"),
     "initializer=uniform,gaussian,xavier,he,orthogonal,delta_orthogonal",
 )
 
 POINTS = (*VECTORS, "num_examples=1_000")
 DQN = (
-    "total_steps=60_000",
-    "eval_every=60_000",
+    *runs_of("60_000"),
     "num_envs=16",
     "replay_size=50_000",
     "learning_starts=1_000",
@@ -137,36 +144,36 @@ DQN = (
 SETTINGS = {
     "mnist_5k": Setting(
         "image_classification",
-        (*IMAGES, "data=mnist_5k", "total_steps=20_000", "eval_every=20_000"),
+        (*CNN, "data=mnist_5k", *runs_of("20_000")),
         HELD_OUT,
         microseconds={16: 1.0, 32: 1.0, 256: 1.0},
     ),
     "digits": Setting(
         "image_classification",
-        (*IMAGES, "data=digits", "total_steps=20_000", "eval_every=20_000"),
+        (*CNN, "data=digits", *runs_of("20_000")),
         HELD_OUT,
         microseconds={16: 1.0, 32: 1.0, 256: 1.0},
     ),
     "breast_cancer": Setting(
         "vectors",
-        (*VECTORS, "data=breast_cancer", "total_steps=10_000", "eval_every=10_000"),
+        (*VECTORS, "data=breast_cancer", *runs_of("10_000")),
         HELD_OUT,
         microseconds={16: 1.0, 32: 1.0, 256: 1.0},
     ),
     "spirals": Setting(
         "vectors",
-        (*POINTS, "data=spirals", "noise=0.1", "total_steps=40_000", "eval_every=40_000"),
+        (*POINTS, "data=spirals", "noise=0.1", *runs_of("40_000")),
         OTHER_POINTS,
         microseconds={16: 1.0, 32: 1.0, 256: 1.0},
     ),
     "deep_mnist_5k": Setting(
         "image_classification",
-        (*IMAGES[:-2], *DEEP, "data=mnist_5k", "batch_size=128", "total_steps=20_000", "eval_every=20_000"),
+        (*MLP, *DEEP, "data=mnist_5k", "batch_size=128", *runs_of("20_000")),
         HELD_OUT,
     ),
     "deep_digits": Setting(
         "image_classification",
-        (*IMAGES[:-2], *DEEP, "data=digits", "batch_size=128", "total_steps=20_000", "eval_every=20_000"),
+        (*MLP, *DEEP, "data=digits", "batch_size=128", *runs_of("20_000")),
         HELD_OUT,
     ),
     "deep_spirals": Setting(
@@ -177,15 +184,14 @@ SETTINGS = {
             "data=spirals",
             "noise=0.1",
             "batch_size=128",
-            "total_steps=40_000",
-            "eval_every=40_000",
+            *runs_of("40_000"),
         ),
         OTHER_POINTS,
     ),
     "cartpole": Setting("dqn", ("env=CartPole-v1", *DQN)),
     "catch": Setting("dqn", ("env=Catch-bsuite", *DQN)),
-    "treasures": Setting("rewards", ("map=treasures", "total_steps=100_000", "eval_every=100_000")),
-    "lure": Setting("rewards", ("map=lure", "gamma=0.9999", "total_steps=500_000", "eval_every=500_000")),
+    "treasures": Setting("rewards", ("map=treasures", *runs_of("100_000"))),
+    "lure": Setting("rewards", ("map=lure", "gamma=0.9999", *runs_of("500_000"))),
     "any_points": Setting(
         "vectors",
         (
@@ -202,7 +208,7 @@ SETTINGS = {
     "any_digits": Setting(
         "image_classification",
         (
-            *(*SLIDES, "data=digits", "augment=()", "convs=1"),
+            *(*IMAGES, "data=digits", "convs=1"),
             "channels=choice((),(8,16))",
             "hidden=choice((),(64,),(32,32,32,32))",
             "batch_size=choice(2,8,32,128)",

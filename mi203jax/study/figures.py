@@ -42,22 +42,22 @@ def forest(results: Sequence[Result]) -> Figure:
     """A row a comparison: the mean difference of the paired seeds with its interval; all of one metric."""
     figure = Figure(figsize=(8.5, 1.4 + 0.27 * len(results)), layout="constrained")
     axes = figure.subplots()
-    widest = 0.0
-    for row, result in enumerate(results):
-        c = result.comparison
-        colour, ends = COLOURS[c.verdict], np.array([c.low, c.high])
-        ends = np.where(np.isfinite(ends), ends, c.difference)
-        axes.plot(ends, [row, row], color=colour, lw=2, solid_capstyle="butt")
-        axes.plot(c.difference, row, MARKS[c.verdict], color=colour, ms=5)
-        widest = max(widest, *abs(ends))
-    axes.axvline(0, color="black", lw=0.8)
-    linear = max(widest / 50, 1e-12)
+    compared = [r.comparison for r in results]
+    ends = [e for c in compared for e in (c.low, c.high, c.difference) if math.isfinite(e)]
+    linear = 10.0 ** (math.floor(math.log10(max(*map(abs, ends), 1e-6))) - 1)
     axes.set_xscale("symlog", linthresh=linear)
-    axes.set_xlim(-2 * widest, 2 * widest)
+    axes.set_xlim(-200 * linear, 200 * linear)
+    ticks = linear * np.array([1, 10, 100])
+    axes.set_xticks([*-ticks[::-1], 0, *ticks], [f"{x:+g}" if x else "0" for x in [*-ticks[::-1], 0, *ticks]])
+    for row, c in enumerate(compared):
+        inside = np.clip([c.low, c.high], *axes.get_xlim())  # an end that nothing limits goes to the border
+        axes.plot(inside, [row, row], color=COLOURS[c.verdict], lw=2, solid_capstyle="butt")
+        axes.plot(c.difference, row, MARKS[c.verdict], color=COLOURS[c.verdict], ms=5)
+    axes.axvline(0, color="black", lw=0.8)
     axes.set_yticks(range(len(results)), [f"{statement(r)}   {place(r)}" for r in results], fontsize=8)
     axes.set_ylim(len(results) - 0.4, -0.6)
-    unit = f"{results[0].metric} of the first minus the second: mean of paired seeds, {_level(results)}"
-    axes.set_xlabel(f"{unit}\n(linear within ±{linear:.2g}, by ratios beyond)")
+    unit = f"{results[0].metric} of the first minus the second, mean of paired seeds, {_level(results)}"
+    axes.set_xlabel(f"{unit}\n(linear within ±{linear:g}, by ratios beyond)", fontsize=9)
     axes.grid(alpha=0.25, axis="x")
     axes.spines[["top", "right", "left"]].set_visible(False)
     _above(axes, [Line2D([], [], color=COLOURS[v], marker=MARKS[v], label=v) for v in COLOURS])
@@ -99,7 +99,8 @@ def luck(results: Sequence[Result]) -> Figure:
         for arm, colour in ((result.first, "tab:blue"), (result.second, "tab:orange")):
             curve = expected_best(scores(arm.tuning, result.best), larger_is_better=result.best == "max")
             axes.plot(range(1, len(curve) + 1), curve, color=colour, label=arm.name)
-        axes.set_title(place(result), fontsize=8)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_title(f"{statement(result)}\n{place(result)}", fontsize=7)
         axes.legend(frameon=False, fontsize=6, loc="lower right")
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.25)

@@ -56,6 +56,10 @@ class TestQuantileOfBest:
         found = quantile_of_best([np.inf, 3.0, 1.0], larger_is_better=False)
         assert found.tolist() == [3, 1, 1]  # with probability 1/3, 5/9, 19/27 the best is 1
 
+    def test_reaches_q_despite_rounding(self):
+        for i, k in itertools.product(range(1, 31), (1, 2, 3, 8)):
+            assert quantile_of_best(np.arange(1, 31), k, q=(i / 30) ** k) == i
+
     def test_refuses(self):
         for q in (0, 1.1, np.nan):
             with pytest.raises(ValueError, match=rf"q in \(0, 1\], got {q}"):

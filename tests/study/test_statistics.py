@@ -95,6 +95,9 @@ class TestInterval:
         assert high == np.inf
         assert -0.05 < low < 0
         assert paired_interval([0.3 - 0.2, 0.1, 0.1] * 3 + [0.5])[1] == np.inf
+        of_float32 = np.float32([0.26, 0.51, 0.91] * 3 + [0.9]) - np.float32([0.25, 0.5, 0.9] * 3 + [0.4])
+        assert len(set(of_float32.tolist())) > 2
+        assert paired_interval(of_float32)[1] == np.inf
         assert paired_interval([1.0, 2.0]) == (-np.inf, np.inf)
 
     def test_refuses(self):

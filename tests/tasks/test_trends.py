@@ -1,0 +1,165 @@
+"""The course's claims as a study; no network is trained here: see tests/study/test_stages.py for whole studies."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import experiments
+import launch
+from mi203jax.configs import Trends
+from mi203jax.configs.claims import CLAIMS, SETTINGS
+from mi203jax.core.errors import UsageError
+from mi203jax.core.series import Ended
+from mi203jax.study.plan import Effort, judging_trials, studies, tuning_trials
+from mi203jax.study.result import from_json
+from mi203jax.tasks.trends import series
+
+ONE = Effort(draws=1, tuning_seeds=1, judging_seeds=2, search="sobol", seed=0)
+
+
+def config_of(name):
+    return experiments.get(name).config
+
+
+def differing(a, b):
+    return {f.name for f in dataclasses.fields(a) if getattr(a, f.name) != getattr(b, f.name)}
+
+
+class TestClaims:
+    @pytest.mark.parametrize("name", CLAIMS)
+    def test_arms_differ_in_one_choice_alone(self, name):
+        claim = CLAIMS[name]
+        places = {n: s for n, s in SETTINGS.items() if s.experiment in claim.experiments}
+        places = {n: s for n, s in places.items() if claim.budget != "seconds" or s.microseconds}
+        found = studies({name: claim}, places, config_of, looks=2)
+        assert {s.setting for s in found} == set(places)
+        chosen = {f.partition("=")[0] for f in claim.first.fields + claim.second.fields}
+        length = {"total_steps", "eval_every"} if claim.budget != "examples" else set()
+        for study in found:
+            assert differing(*study.arms) <= chosen | length
+            assert differing(*study.arms) & chosen
+
+    @pytest.mark.parametrize("name", CLAIMS)
+    def test_tuning_leaves_the_test_split_alone(self, name):
+        for place, setting in SETTINGS.items():
+            if setting.experiment not in ("image_classification", "vectors") or not setting.fields:
+                continue
+            if setting.experiment not in CLAIMS[name].experiments or CLAIMS[name].budget == "seconds":
+                continue
+            (study, *_) = studies({name: CLAIMS[name]}, {place: setting}, config_of, looks=1)
+            (trial,) = tuning_trials(study.arms[0], CLAIMS[name], setting, ONE)
+            made = trial.data in ("moons", "circles", "blobs", "spirals", "xor")
+            assert trial.data_seed != study.arms[0].data_seed if made else trial.eval_split == "train[80%:]"
+            judged, _ = judging_trials(study.arms[0], {}, setting, ONE)
+            assert (judged.train_split, judged.eval_split) == ("train", "test")
+
+    def test_updates_and_seconds_are_made_equal(self):
+        asked = {n: CLAIMS[n] for n in ("large_batch_updates", "large_batch_seconds")}
+        for study in studies(asked, {"digits": SETTINGS["digits"]}, config_of):
+            large, small = study.arms
+            if study.claim == "large_batch_updates":
+                assert large.num_iterations == small.num_iterations
+            else:
+                cost = SETTINGS["digits"].microseconds
+                times = [c.total_steps * cost[c.batch_size] for c in (large, small)]
+                assert times[0] == pytest.approx(times[1], rel=1e-3)
+
+
+class TestConfig:
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ({"claims": ("momentun",)}, "claims=(momentun): Did you mean 'momentum'?"),
+            ({"settings": ("digit",)}, "settings=(digit): Did you mean 'digits'?"),
+            ({"claims": ()}, "claims=(): expected one or more of momentum, heavy_ball"),
+            ({"claims": ("adam", "adam")}, "claims=(adam,adam) has adam twice: expected it once."),
+            (
+                {"settings": ("any_points",)},
+                "settings=(any_points) is drawn: expected looks=COUNT beside it.",
+            ),
+            ({"looks": 3}, "looks=3: settings=(digits) is fixed: expected one of any_points, any_digits."),
+            ({"seed": 2_147_483}, "seed=2147483: expected at most 2147482."),
+            ({"judging_seeds": 901}, "judging_seeds=901: expected a whole number in [2, 900]"),
+        ],
+    )
+    def test_mistakes(self, fields, message):
+        with pytest.raises(UsageError) as error:
+            Trends(**fields)
+        assert message in str(error.value)
+
+    def test_seeds_of_the_last_study_are_seeds(self):
+        c = Trends(seed=2_147_482, judging_seeds=900)
+        (part,) = [p for p in series.next(c, experiments.get, {}).values() if p.experiment == "vectors"]
+        assert max(t.seed for t in part.trials) < 2**31
+
+
+class TestCommandLine:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--seeds=2"], "trends is made of sweeps of its own: expected one value of each field"),
+            (["draws=4,8"], "trends is made of sweeps of its own: expected one value of each field"),
+            (["claims=(dropout,adamm)"], "Did you mean 'adam'?"),
+            (["claims=(replay)"], "claims=(replay) is asked of dqn: expected a setting of that experiment."),
+            (["claims=(large_batch_seconds)", "settings=(deep_digits)"], "python -m benchmarks.batch_time"),
+        ],
+    )
+    def test_mistakes_are_answered_in_a_line(self, arguments, message, capsys, tmp_path):
+        assert launch.main(["launch.py", "--exp=trends", f"--out={tmp_path / 'run'}", *arguments]) == 2
+        said = capsys.readouterr().err
+        assert message in said
+        assert said.count("\n") == 1
+        assert not (tmp_path / "run").exists()
+
+    def test_describe(self, capsys):
+        assert launch.main(["launch.py", "--exp=trends", "--describe"]) == 0
+        said = capsys.readouterr().out
+        assert "judging_seeds" in said
+        assert "--sweep=full" in said
+
+    def test_dry_run(self, capsys):
+        fields = ["claims=(momentum)", "settings=(spirals)", "draws=3"]
+        assert launch.main(["launch.py", "--exp=trends", "--dry-run", *fields]) == 0
+        said = capsys.readouterr().out
+        assert "tuning_vectors: 6 trials of vectors" in said
+        assert "program 2: 3 trials" in said
+        assert "What comes after depends on what comes of these" in said
+
+
+def made_up(c, find=experiments.get):
+    """All parts of a study, with scores that were drawn instead of trained for."""
+    rng, ended = np.random.default_rng(0), {}
+    while parts := series.next(c, find, ended):
+        for name, part in parts.items():
+            rows = [{"eval/accuracy": float(rng.uniform(0.5, 1)), "seconds": 1.0} for _ in part.trials]
+            ended[name] = Ended(part.trials, rows, 2, 60.0)
+    return ended
+
+
+class TestConclude:
+    def test_the_record_holds_all_that_was_found(self):
+        c = Trends(claims=("momentum", "batch_norm"), draws=2, judging_seeds=5)
+        ended = made_up(c)
+        conclusion = series.conclude(c, experiments.get, ended, {"time": "now"})
+        record = json.loads(conclusion.texts["study.json"])
+        assert record["provenance"] == {"time": "now"}
+        assert record["effort"]["judging_seeds"] == 5
+        assert record["work"]["judging_vectors"] == {"trials": 15, "seconds": 60.0, "programs": 2}
+        found = [from_json(r) for r in record["results"]]
+        assert [(r.claim, r.setting) for r in found] == [
+            (claim, place) for claim in ("momentum", "batch_norm") for place in ("digits", "spirals")
+        ]
+        assert {"forest", "luck", "where"} <= set(conclusion.figures)
+        assert conclusion.summary.count("\n") == 4
+
+    def test_a_search_tells_what_it_looked_at(self):
+        c = Trends(claims=("momentum",), settings=("any_points",), draws=2, looks=4, candidates=1)
+        conclusion = series.conclude(c, experiments.get, made_up(c), {})
+        record = json.loads(conclusion.texts["study.json"])
+        assert len(record["looked"]) == 4
+        (result,) = record["results"]
+        assert result["looked_at"] == 4
+        assert result["cell"] == min(record["looked"], key=lambda x: x["advantage"])["cell"]
+        assert "looks_momentum" in conclusion.figures
