@@ -22,7 +22,7 @@ class Trends(BaseConfig):
     settings: tuple[str, ...] = static(("digits", "spirals"), "where each is measured, as far as it fits")
     draws: int = static(8, "configurations that each arm is tuned over", "[1, 10000]")
     tuning_seeds: int = static(1, "seeds of each of these configurations", "[1, 100]")
-    judging_seeds: int = static(5, "fresh seeds of the best of them, paired between arms", "[2, 900]")
+    judging_seeds: int = static(6, "fresh seeds of the best of them, paired between arms", "[5, 900]")
     search: Literal["random", "sobol"] = static("sobol", "how configurations are drawn")
     looks: int = static(0, "settings drawn to look for counter-examples of each claim; 0: none", "[0, 10000]")
     candidates: int = static(3, "most reversed of them that are judged, with looks", "[1, 100]")

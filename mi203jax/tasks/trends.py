@@ -8,7 +8,7 @@ from mi203jax.configs import Trends
 from mi203jax.configs.claims import CLAIMS, SETTINGS
 from mi203jax.core.series import Conclusion, Ended, Find, Part, Series
 from mi203jax.study.figures import figures
-from mi203jax.study.report import table
+from mi203jax.study.report import page, table
 from mi203jax.study.result import to_json
 from mi203jax.study.stages import Plan, looked, next_parts, results
 
@@ -39,7 +39,9 @@ def conclude(c: Trends, find: Find, ended: Mapping[str, Ended], provenance: Mapp
         "results": [to_json(r) for r in found],
         "looked": [x._asdict() for x in seen],
     }
-    return Conclusion(table(found), {"study.json": json.dumps(record, indent=1)}, figures(found, seen))
+    drawn = figures(found, seen)
+    texts = {"study.json": json.dumps(record, indent=1), "study.md": page(record, list(drawn))}
+    return Conclusion(table(found), texts, drawn)
 
 
 series = Series(next_of, conclude)

@@ -16,6 +16,14 @@ from mi203jax.study.plan import Effort, judging_trials, studies, tuning_trials
 from mi203jax.study.result import from_json
 from mi203jax.tasks.trends import series
 
+ORIGIN = {
+    "time": "2026-01-31T10:00:00+01:00",
+    "command": "python launch.py --exp=trends",
+    "cores": 2,
+    "devices": ["cpu: cpu"],
+    "packages": {"jax": "0.0"},
+    "git": None,
+}
 ONE = Effort(draws=1, tuning_seeds=1, judging_seeds=2, search="sobol", seed=0)
 
 
@@ -81,7 +89,7 @@ class TestConfig:
             ),
             ({"looks": 3}, "looks=3: settings=(digits) is fixed: expected one of any_points, any_digits."),
             ({"seed": 2_147_483}, "seed=2147483: expected at most 2147482."),
-            ({"judging_seeds": 901}, "judging_seeds=901: expected a whole number in [2, 900]"),
+            ({"judging_seeds": 901}, "judging_seeds=901: expected a whole number in [5, 900]"),
         ],
     )
     def test_mistakes(self, fields, message):
@@ -142,9 +150,9 @@ class TestConclude:
     def test_the_record_holds_all_that_was_found(self):
         c = Trends(claims=("momentum", "batch_norm"), draws=2, judging_seeds=5)
         ended = made_up(c)
-        conclusion = series.conclude(c, experiments.get, ended, {"time": "now"})
+        conclusion = series.conclude(c, experiments.get, ended, ORIGIN)
         record = json.loads(conclusion.texts["study.json"])
-        assert record["provenance"] == {"time": "now"}
+        assert record["provenance"] == ORIGIN
         assert record["effort"]["judging_seeds"] == 5
         assert record["work"]["judging_vectors"] == {"trials": 15, "seconds": 60.0, "programs": 2}
         found = [from_json(r) for r in record["results"]]
@@ -156,7 +164,7 @@ class TestConclude:
 
     def test_a_search_tells_what_it_looked_at(self):
         c = Trends(claims=("momentum",), settings=("any_points",), draws=2, looks=4, candidates=1)
-        conclusion = series.conclude(c, experiments.get, made_up(c), {})
+        conclusion = series.conclude(c, experiments.get, made_up(c), ORIGIN)
         record = json.loads(conclusion.texts["study.json"])
         assert len(record["looked"]) == 4
         (result,) = record["results"]
