@@ -150,7 +150,7 @@ SETTINGS = {
     ),
     "digits": Setting(
         "image_classification",
-        (*CNN, "data=digits", *runs_of("20_000")),
+        (*CNN, "data=digits/blocks", *runs_of("20_000")),
         HELD_OUT,
         microseconds={16: 1.0, 32: 1.0, 256: 1.0},
     ),
@@ -173,7 +173,7 @@ SETTINGS = {
     ),
     "deep_digits": Setting(
         "image_classification",
-        (*MLP, *DEEP, "data=digits", "batch_size=128", *runs_of("20_000")),
+        (*MLP, *DEEP, "data=digits/blocks", "batch_size=128", *runs_of("20_000")),
         HELD_OUT,
     ),
     "deep_spirals": Setting(
@@ -208,7 +208,7 @@ SETTINGS = {
     "any_digits": Setting(
         "image_classification",
         (
-            *(*IMAGES, "data=digits", "convs=1"),
+            *(*IMAGES, "data=digits/blocks", "convs=1"),
             "channels=choice((),(8,16))",
             "hidden=choice((),(64,),(32,32,32,32))",
             "batch_size=choice(2,8,32,128)",
