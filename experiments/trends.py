@@ -10,7 +10,7 @@ look; --sweep=full is what docs/trends.md reports.
 from mi203jax.configs import Trends
 from mi203jax.core.experiment import Experiment
 
-FULL = ("draws=20", "tuning_seeds=2", "judging_seeds=20")
+FULL = ("draws=20", "judging_seeds=12")
 
 EXPERIMENT = Experiment(
     Trends(),
@@ -19,6 +19,11 @@ EXPERIMENT = Experiment(
         "full": (
             "claims=(momentum,heavy_ball,large_batch,large_batch_updates,batch_norm,batch_norm_tiny)",
             "settings=(mnist_5k,digits,breast_cancer,spirals)",
+            *FULL,
+        ),
+        "reinforcement": (
+            "claims=(target_network,replay,double_q,dense_reward)",
+            "settings=(cartpole,catch,treasures,lure)",
             *FULL,
         ),
     },

@@ -1,79 +1,98 @@
 """Figures of a study: what was found of all claims, where each holds, and how lucky one must be."""
 
 import math
-from collections.abc import Sequence
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
 
 from mi203jax.study.result import Looked, Result
 from mi203jax.study.sensitivity import quantile_of_best
+from mi203jax.study.statistics import Comparison
 
 COLOURS = {"holds": "tab:blue", "reversed": "tab:red", "not distinguishable": "grey"}
 MARKS = {"holds": "o", "reversed": "D", "not distinguishable": "s"}
 """By verdict; marks too, for who does not see the colours."""
 
 CELLS = 40
-"""Rows of a forest plot at most; more cells than that are drawn as maps alone."""
+"""Rows of a forest plot at most; where there are more, cells of a grid are drawn as maps alone."""
+
+COLUMNS = 4  # panels beside each other at most
+TICKS = 8  # drawn numbers; more get an axis of numbers instead of a place each
 
 
 def figures(results: Sequence[Result], looked: Sequence[Looked] = ()) -> dict[str, Figure]:
     """All figures that fit what was found: file name -> figure."""
     found: dict[str, Figure] = {}
+    maps = grids(results)
     for metric in dict.fromkeys(r.metric for r in results):
         own = [r for r in results if r.metric == metric]
+        if len(own) > CELLS:
+            own = [r for r in own if (r.claim, r.setting) not in maps]
         suffix = "" if metric == "eval/accuracy" else "_" + metric.rpartition("/")[2]
-        if len(own) <= CELLS:
+        if 0 < len(own) <= CELLS:
             found["forest" + suffix] = forest(own)
             found["luck" + suffix] = luck(own)
-    if len({r.claim for r in results}) > 1 and len({r.setting for r in results}) > 1:
-        found["where"] = where(results)
-    for (claim, setting), cells in grids(results).items():
+    chosen = [r for r in results if r.looked_at == 1]  # others are where they are for what they showed
+    if len({r.claim for r in chosen}) > 1 and len({r.setting for r in chosen}) > 1:
+        found["where"] = where(chosen)
+    for (claim, setting), cells in maps.items():
         found[f"map_{claim}_{setting}"] = cell_map(cells)
     for claim in dict.fromkeys(x.claim for x in looked):
-        found[f"looks_{claim}"] = looks([x for x in looked if x.claim == claim])
+        seen, judged = [x for x in looked if x.claim == claim], [r for r in results if r.claim == claim]
+        found[f"looks_{claim}"] = looks(seen, judged)
     return found
 
 
 def forest(results: Sequence[Result]) -> Figure:
     """A row a comparison: the mean difference of the paired seeds with its interval; all of one metric."""
-    figure = Figure(figsize=(8.5, 1.4 + 0.27 * len(results)), layout="constrained")
+    words = names(results)
+    labels = [f"{words[r.claim]}   {r.setting}" + f"\n{r.cell}" * bool(r.cell) for r in results]
+    longest = max(len(line) for label in labels for line in label.split("\n"))
+    height = 0.4 if any(r.cell for r in results) else 0.27
+    figure = Figure(figsize=(5 + 0.062 * longest, 1.5 + height * len(results)), layout="constrained")
     axes = figure.subplots()
-    compared = [r.comparison for r in results]
-    ends = [e for c in compared for e in (c.low, c.high, c.difference) if math.isfinite(e)]
-    linear = 10.0 ** (math.floor(math.log10(max(*map(abs, ends), 1e-6))) - 1)
-    axes.set_xscale("symlog", linthresh=linear)
-    axes.set_xlim(-200 * linear, 200 * linear)
-    ticks = linear * np.array([1, 10, 100])
-    axes.set_xticks([*-ticks[::-1], 0, *ticks], [f"{x:+g}" if x else "0" for x in [*-ticks[::-1], 0, *ticks]])
-    for row, c in enumerate(compared):
-        inside = np.clip([c.low, c.high], *axes.get_xlim())  # an end that nothing limits goes to the border
-        axes.plot(inside, [row, row], color=COLOURS[c.verdict], lw=2, solid_capstyle="butt")
+    linear = _symmetric_axis(axes, [r.comparison for r in results])
+    for row, c in enumerate(r.comparison for r in results):
+        ends = np.clip([c.low, c.high], *axes.get_xlim())  # one that nothing limits goes to the border
+        axes.plot(ends, [row, row], color=COLOURS[c.verdict], lw=2, solid_capstyle="butt")
         axes.plot(c.difference, row, MARKS[c.verdict], color=COLOURS[c.verdict], ms=5)
     axes.axvline(0, color="black", lw=0.8)
-    axes.set_yticks(range(len(results)), [f"{statement(r)}   {place(r)}" for r in results], fontsize=8)
+    axes.set_yticks(range(len(results)), labels, fontsize=8)
     axes.set_ylim(len(results) - 0.4, -0.6)
-    unit = f"{results[0].metric} of the first minus the second, mean of paired seeds, {_level(results)}"
-    axes.set_xlabel(f"{unit}\n(linear within ±{linear:g}, by ratios beyond)", fontsize=9)
+    axes.set_xlabel("←  second better    |    first better  →", fontsize=9)
+    level = "95 %" + " after correction for all that were looked at" * (results[0].looked_at > 1)
+    unit = f"difference in {measure(results[0])}, mean of paired seeds, {level}"
+    figure.supxlabel(f"{unit}\n(linear within ±{linear:g}, by ratios beyond)", fontsize=9)
     axes.grid(alpha=0.25, axis="x")
     axes.spines[["top", "right", "left"]].set_visible(False)
-    _above(axes, [Line2D([], [], color=COLOURS[v], marker=MARKS[v], label=v) for v in COLOURS])
+    _above(figure, [Line2D([], [], color=COLOURS[v], marker=MARKS[v], label=v) for v in COLOURS])
     return figure
 
 
-def _level(results: Sequence[Result]) -> str:
-    if any(r.looked_at > 1 for r in results):
-        return "95 % after correction for all that were looked at"
-    return "95 %"
+def _symmetric_axis(axes: Axes, compared: Sequence[Comparison]) -> float:
+    """An axis with room for all that is finite; gives up to where it is linear."""
+    ends = [abs(e) for c in compared for e in (c.low, c.high, c.difference) if math.isfinite(e)]
+    top = math.floor(math.log10(max(*ends, 1e-6))) + 1
+    typical = float(np.median([abs(c.difference) for c in compared])) or 1e-6
+    bottom = min(max(math.floor(math.log10(typical)), top - 4), top - 2)
+    axes.set_xscale("symlog", linthresh=10.0**bottom)
+    axes.set_xlim(-2 * 10.0**top, 2 * 10.0**top)
+    ticks = 10.0 ** np.arange(bottom, top + 1)
+    places = [*-ticks[::-1], 0, *ticks]
+    axes.set_xticks(places, [f"{x:+g}" if x else "0" for x in places], fontsize=8)
+    return 10.0**bottom
 
 
-def _above(axes: Any, handles: Sequence[Any]) -> None:
+def _above(figure: Figure, handles: Sequence[Any]) -> None:
     """What the colours of the verdicts mean."""
-    place = {"loc": "lower center", "bbox_to_anchor": (0.4, 1.0)}
-    axes.legend(handles=handles, frameon=False, fontsize=8, ncols=3, **place)
+    figure.legend(handles=handles, frameon=False, fontsize=8, ncols=3, loc="outside upper center")
 
 
 def statement(result: Result) -> str:
@@ -82,33 +101,53 @@ def statement(result: Result) -> str:
     return words if result.budget == "examples" else f"{words}, equal {result.budget}"
 
 
+def names(results: Iterable[Result]) -> dict[str, str]:
+    """Each claim's statement, with the claim's own name where others state the same."""
+    words = {r.claim: statement(r) for r in results}
+    count = Counter(words.values())
+    return {n: w if count[w] == 1 else f"{w} ({n})" for n, w in words.items()}
+
+
 def place(result: Result) -> str:
     """Where it was asked."""
     return f"{result.setting} {result.cell}".strip()
 
 
+def measure(result: Result) -> str:
+    """The metric; a difference in it is positive where the first arm is better."""
+    return result.metric if result.best == "max" else f"{result.metric} (smaller is better)"
+
+
 def luck(results: Sequence[Result]) -> Figure:
-    """For each comparison, what the best of k draws reaches in half of the cases, in each arm, held-out data."""
-    columns = min(4, len(results))
-    rows = math.ceil(len(results) / columns)
-    figure = Figure(figsize=(3.1 * columns + 0.6, 2.3 * rows + 0.5), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat[len(results) :]:
-        axes.remove()
-    for axes, result in zip(grid.flat, results, strict=False):
-        for arm, colour in ((result.first, "tab:blue"), (result.second, "tab:orange")):
+    """For each comparison, what the best of k draws of each arm reaches in half of the cases."""
+    figure, panels = _panels(len(results), (3.1, 2.3))
+    words = names(results)
+    for axes, result in zip(panels, results, strict=True):
+        for arm, colour, mark in ((result.first, "tab:blue", "."), (result.second, "tab:orange", "x")):
             tried = scores(arm.tuning, result.best)
             curve = quantile_of_best(tried, larger_is_better=result.best == "max")
-            axes.plot(range(1, len(curve) + 1), curve, color=colour, label=arm.name)
+            axes.plot(range(1, len(curve) + 1), curve, mark, ls="-", color=colour, ms=4, label=arm.name)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set_title(f"{statement(result)}\n{place(result)}", fontsize=7)
-        axes.legend(frameon=False, fontsize=6, loc="lower right")
+        lines = (textwrap.fill(t, 52, break_on_hyphens=False) for t in (words[result.claim], place(result)))
+        axes.set_title("\n".join(lines), fontsize=7)
+        axes.legend(frameon=False, fontsize=6)
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.supxlabel("configurations tried", fontsize=9)
-    figure.supylabel(f"best {results[0].metric}, held-out data, median", fontsize=9)
+    figure.supylabel(f"best {measure(results[0])},\nheld-out data, median", fontsize=9)
     return figure
+
+
+def _panels(n: int, size: tuple[float, float], **shared: Any) -> tuple[Figure, list[Any]]:
+    """A figure of n panels, in rows."""
+    rows, columns = math.ceil(n / COLUMNS), min(COLUMNS, n)
+    figsize = (max(6, size[0] * columns + 0.6), size[1] * rows + 0.6)
+    figure = Figure(figsize=figsize, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, **shared)
+    for axes in grid.flat[n:]:
+        axes.remove()
+    return figure, list(grid.flat[:n])
 
 
 def scores(tuning: Sequence[float | None], best: str) -> np.ndarray:
@@ -119,35 +158,44 @@ def scores(tuning: Sequence[float | None], best: str) -> np.ndarray:
 
 def where(results: Sequence[Result]) -> Figure:
     """The verdict on each claim (down) in each setting (across), and the difference."""
-    down = list(dict.fromkeys(statement(r) for r in results))
-    across = list(dict.fromkeys(r.setting for r in results))
-    size = (3.5 + 1.1 * len(across), 1.4 + 0.36 * len(down))
+    down = names(results)
+    across = {r.setting: measure(r) for r in results}
+    size = (3.5 + 1.1 * len(across), 1.8 + 0.36 * len(down))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     for i, claim in enumerate(down):
         for j, setting in enumerate(across):
-            own = [r for r in results if statement(r) == claim and r.setting == setting]
-            _verdict_cells(axes, i, j, own)
-    axes.set_xticks(range(len(across)), across, rotation=30, ha="right", fontsize=8)
-    axes.set_yticks(range(len(down)), down, fontsize=8)
+            column = [r for r in results if r.setting == setting]
+            own = [r for r in column if r.claim == claim]
+            _verdict_cells(axes, i, j, own, max(abs(r.comparison.difference) for r in column))
+    one = len(set(across.values())) == 1
+    columns = list(across) if one else [f"{s}\n{metric}" for s, metric in across.items()]
+    axes.set_xticks(range(len(across)), columns, rotation=30, ha="right", fontsize=8)
+    axes.set_yticks(range(len(down)), list(down.values()), fontsize=8)
     axes.set(xlim=(-0.5, len(across) - 0.5), ylim=(len(down) - 0.5, -0.5))
     axes.spines[:].set_visible(False)
-    handles = [matplotlib.patches.Patch(color=COLOURS[v], alpha=0.55, label=v) for v in COLOURS]
-    axes.legend(
-        handles=handles, frameon=False, fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.3, 1.0)
-    )
+    metric = "difference" + f" in {measure(results[0])}" * one
+    signs = "+: the first is better, *: 95 % interval without 0, –: not measured"
+    figure.supxlabel(f"{metric} ({signs};\nstrips: cells of a setting)", fontsize=8)
+    _above(figure, [Patch(color=COLOURS[v], alpha=0.55, label=v) for v in COLOURS])
     return figure
 
 
-def _verdict_cells(axes: Any, i: int, j: int, results: Sequence[Result]) -> None:
+def _verdict_cells(axes: Axes, i: int, j: int, results: Sequence[Result], largest: float) -> None:
     """The cell of a claim in a setting, cut into as many strips as the setting has cells."""
-    for k, result in enumerate(results):
-        c, width = result.comparison, 0.94 / len(results)
+    for k, c in enumerate(r.comparison for r in results):
+        width = 0.94 / len(results)
         corner = (j - 0.47 + k * width, i - 0.45)
-        colour = COLOURS[c.verdict]
-        axes.add_patch(matplotlib.patches.Rectangle(corner, width, 0.9, color=colour, alpha=0.55, lw=0))
-    if len(results) == 1:
-        axes.text(j, i, f"{results[0].comparison.difference:+.2g}", ha="center", va="center", fontsize=8)
+        axes.add_patch(Rectangle(corner, width, 0.9, color=COLOURS[c.verdict], alpha=0.55, lw=0))
+    if len(results) < 2:
+        text = _number(results[0].comparison, largest / 10) if results else "–"
+        axes.text(j, i, text, ha="center", va="center", fontsize=8)
+
+
+def _number(c: Comparison, largest: float) -> str:
+    """The difference, with two digits of the largest beside it and a star where its sign is sure."""
+    digits = max(0, 1 - math.floor(math.log10(abs(largest) or 1)))
+    return f"{c.difference:+.{digits}f}" + "*" * (c.verdict != "not distinguishable")
 
 
 def grids(results: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
@@ -166,11 +214,12 @@ def coordinates(cell: str) -> dict[str, str]:
 def cell_map(results: Sequence[Result]) -> Figure:
     """The difference in each cell of a grid: two fields down and across, a panel for each value of others."""
     cells = [coordinates(r.cell) for r in results]
-    fields = sorted(cells[0], key=lambda n: -len({c[n] for c in cells}))
+    values = {n: ordered(c[n] for c in cells) for n in cells[0]}
+    fields = sorted((n for n in values if len(values[n]) > 1), key=lambda n: -len(values[n]))
     across, down, others = fields[0], fields[1] if len(fields) > 1 else "", fields[2:]
-    panels = list(dict.fromkeys(tuple((n, c[n]) for n in others) for c in cells))
-    columns, rows = (list(dict.fromkeys(c.get(n, "") for c in cells)) for n in (across, down))
-    size = (1.6 + len(panels) * (0.8 + 0.72 * len(columns)), 1.9 + 0.42 * len(rows))
+    panels = [*dict.fromkeys(tuple((n, c[n]) for n in others) for c in cells)]
+    columns, rows = values[across], values.get(down, [""])
+    size = (max(5.5, 1.8 + len(panels) * (0.8 + 0.72 * len(columns))), 2.2 + 0.42 * len(rows))
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     largest = max(abs(r.comparison.difference) for r in results) or 1.0
@@ -180,46 +229,71 @@ def cell_map(results: Sequence[Result]) -> Figure:
             if tuple((n, c[n]) for n in others) == panel:
                 i, j = rows.index(c.get(down, "")), columns.index(c[across])
                 table[i, j] = r.comparison.difference
-                sure = "" if r.comparison.verdict == "not distinguishable" else "*"
-                axes.text(j, i, f"{table[i, j]:+.2f}{sure}", ha="center", va="center", fontsize=7)
+                colour = "white" if abs(table[i, j]) > 0.7 * largest else "black"
+                text = _number(r.comparison, largest)
+                axes.text(j, i, text, ha="center", va="center", fontsize=7, color=colour)
         image = axes.imshow(table, cmap="RdBu", vmin=-largest, vmax=largest, aspect="auto", alpha=0.8)
         axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", fontsize=8)
-        axes.set_yticks(range(len(rows)), rows, fontsize=8)
+        axes.set_yticks(range(len(rows)) if down else [], rows if down else [], fontsize=8)
         axes.set_title(" ".join(f"{n}={v}" for n, v in panel), fontsize=9)
         axes.set_xlabel(across)
     grid[0].set_ylabel(down)
-    figure.colorbar(image, ax=grid, label=f"difference of {results[0].metric}")
-    figure.suptitle(f"{statement(results[0])}, {results[0].setting} (*: 95 % interval without 0)", fontsize=9)
+    figure.colorbar(image, ax=grid).ax.tick_params(labelsize=8)
+    metric = f"difference in {measure(results[0])}"
+    signs = "(+, blue: the first is better; *: 95 % interval without 0)"
+    title = f"{statement(results[0])}: {results[0].setting}\n{metric}\n{signs}"
+    figure.suptitle(title, fontsize=9)
     return figure
 
 
-def looks(looked: Sequence[Looked]) -> Figure:
-    """A panel for each field that was drawn: the first arm's advantage after tuning against its values."""
-    cells = [coordinates(x.cell) for x in looked]
-    fields = [n for n in cells[0] if len({c.get(n) for c in cells}) > 1]
-    figure = Figure(figsize=(2.4 * max(2, len(fields)) + 0.6, 3.2), layout="constrained")
-    grid = figure.subplots(1, max(1, len(fields)), squeeze=False, sharey=True)[0]
-    for axes, field in zip(grid, fields, strict=False):
-        values = sorted({c.get(field, "") for c in cells}, key=_number_or_text)
-        at = np.array([values.index(c.get(field, "")) for c in cells])
-        advantage = np.array([x.advantage for x in looked])
-        shift = np.random.default_rng(0).uniform(-0.15, 0.15, len(at))
-        axes.axhline(0, color="black", lw=0.8)
-        axes.scatter(
-            at + shift, advantage, s=14, c=np.where(advantage >= 0, "tab:blue", "tab:red"), alpha=0.7
-        )
-        means = [advantage[at == k].mean() for k in range(len(values))]
-        axes.plot(range(len(values)), means, "k_", ms=16, mew=2)
-        axes.set_xticks(range(len(values)), values, rotation=40, ha="right", fontsize=8)
-        axes.set_xlabel(field)
-        axes.spines[["top", "right"]].set_visible(False)
-    grid[0].set_ylabel("first − second, held-out data,\nbest of the draws of each", fontsize=9)
-    figure.suptitle(f"{looked[0].claim}: every setting that was looked at (stroke: mean)", fontsize=10)
-    return figure
+def ordered(values: Iterable[str]) -> list[str]:
+    """Each value once: numbers ascending, then others in the order in which they came."""
+    return sorted(dict.fromkeys(values), key=lambda v: (0, float(v)) if _is_number(v) else (1, 0.0))
 
 
-def _number_or_text(value: str) -> tuple[int, float, str]:
+def _is_number(value: str) -> bool:
     try:
-        return 0, float(value), ""
+        return math.isfinite(float(value))
     except ValueError:
-        return 1, 0.0, value
+        return False
+
+
+def looks(looked: Sequence[Looked], judged: Sequence[Result]) -> Figure:
+    """A panel for each field that was drawn: the first arm's advantage after tuning against its values.
+
+    Args:
+        looked: all cells that were, of one claim.
+        judged: what came of those that went on.
+    """
+    cells = [{"setting": x.setting} | coordinates(x.cell) for x in looked]
+    all_fields = dict.fromkeys(n for c in cells for n in c)
+    fields = [n for n in all_fields if len({c[n] for c in cells if n in c}) > 1] or ["setting"]
+    figure, panels = _panels(len(fields), (2.6, 2.6), sharey=True)
+    picked = {(r.setting, r.cell) for r in judged}
+    for axes, field in zip(panels, fields, strict=True):
+        own = [(c[field], x) for c, x in zip(cells, looked, strict=True) if field in c]
+        rings = [0.9 * ((x.setting, x.cell) in picked) for _, x in own]
+        _against(axes, [v for v, _ in own], np.array([x.advantage for _, x in own]), rings)
+        axes.set_xlabel(field)
+    figure.supylabel(f"difference in {measure(judged[0])},\nbest draws, held-out data", fontsize=9)
+    marks = "+: first better, dash: mean, ring: judged on fresh seeds"
+    figure.suptitle(f"{statement(judged[0])}: all {len(looked)} that were looked at\n({marks})", fontsize=9)
+    return figure
+
+
+def _against(axes: Axes, values: Sequence[str], advantage: np.ndarray, rings: Sequence[float]) -> None:
+    """A dot a cell; at each value their mean, unless there are too many values."""
+    ticks = ordered(values)
+    at = np.array([ticks.index(v) for v in values], float)
+    if len(ticks) > TICKS and _is_number(ticks[-1]):
+        at = np.array(values, float)
+        axes.tick_params(labelsize=8)
+    else:
+        means = [advantage[at == k].mean() for k in range(len(ticks))]
+        axes.plot(range(len(ticks)), means, "k_", ms=16, mew=2)
+        axes.set_xticks(range(len(ticks)), ticks, rotation=40, ha="right", fontsize=8)
+        at += np.random.default_rng(0).uniform(-0.15, 0.15, len(at))
+    colours = np.where(advantage >= 0, "tab:blue", "tab:red")
+    axes.axhline(0, color="black", lw=0.8)
+    axes.scatter(at, advantage, s=16, c=colours, alpha=0.7, linewidths=rings, edgecolors="black")
+    axes.spines[["top", "right"]].set_visible(False)

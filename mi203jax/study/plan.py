@@ -66,8 +66,14 @@ def studies(
             raise UsageError(f"claims=({name}) is asked of {needed}: expected a setting of that experiment.")
         for place, setting in where.items():
             drawn = cells(config_of(setting.experiment), setting, looks, seed)
-            own = [Study(name, place, cell, arms_of(claim, setting, c)) for cell, c in drawn.items()]
-            found += {s.arms: s for s in own}.values()  # cells may differ in what the arms decide
+            # Cells may differ in what the arms decide: these are one.
+            decided = {f.partition("=")[0] for f in claim.common + claim.first.fields + claim.second.fields}
+            own = {}
+            for cell, c in drawn.items():
+                words = [w for w in cell.split() if w.partition("=")[0] not in decided]
+                arms = arms_of(claim, setting, c)
+                own[arms] = Study(name, place, " ".join(words), arms)
+            found += own.values()
     return found
 
 

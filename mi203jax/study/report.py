@@ -1,20 +1,30 @@
 """What a study found, in words and tables."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mi203jax.study.figures import place, scores, statement
+from mi203jax.study.figures import measure, names, place, scores
 from mi203jax.study.result import Result, from_json
 from mi203jax.study.sensitivity import chance_of
 
 Record = Mapping[str, Any]
 """What `study.json` holds."""
 
+LEGEND = (
+    "*A* and *B*: means over fresh seeds, on test data. *A better by*: the mean of their differences, seed "
+    "by seed, positive where A is better, and its interval of *95 %*. *effect*: that mean in standard "
+    "deviations of the differences (Cohen's d_z). *seeds*: those in which A is better, ties counting half. "
+    "*one draw*: how often a random configuration of A beats one of B on held-out data, so without any "
+    "tuning. A claim holds where the whole interval is above 0, and is reversed where it is below."
+)
+
 
 def table(results: Sequence[Result]) -> str:
     """A line a comparison, for the screen."""
-    head = ("claim", "where", "first", "second", "difference", "95 %", "verdict")
-    rows = [head, *(_cells(r) for r in results)]
+    head = ("claim", "where", "metric", "first", "second", "first better by", "95 %", "verdict")
+    words = names(results)
+    rows = [head, *((words[r.claim], *_cells(r)) for r in results)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
@@ -28,7 +38,8 @@ def page(record: Record, figures: Sequence[str] = ()) -> str:
     """
     results = results_of(record)
     shown = [f"![{name}](figures/{name}.png)" for name in figures]
-    return "\n\n".join(["# What was found", markdown(results), method(record), work(record), *shown, ""])
+    parts = [markdown(results), LEGEND, method(record), work(record)]
+    return "\n\n".join(["# What was found", *parts, *shown]) + "\n"
 
 
 def results_of(record: Record) -> list[Result]:
@@ -38,39 +49,44 @@ def results_of(record: Record) -> list[Result]:
 
 def markdown(results: Sequence[Result]) -> str:
     """A row a comparison, as a table of Markdown."""
-    head = ("A > B", "where", "A", "B", "A − B", "95 %", "effect", "seeds", "one draw", "verdict")
-    rows = []
+    own = ("metric", "A", "B", "A better by", "95 %", "effect", "seeds", "one draw", "verdict")
+    head, rows, words = ("A > B", "where", *own), [], names(results)
     for r in results:
-        c, words = r.comparison, _cells(r)
+        c, cells = r.comparison, _cells(r)[:-1]
         first, second = (scores(arm.tuning, r.best) for arm in (r.first, r.second))
         one = float(chance_of(first, second, 1, larger_is_better=r.best == "max"))
         wins = f"{c.wins * c.n:g} of {c.n}"
         verdict = f"**{c.verdict}**" if c.verdict == "reversed" else c.verdict
-        rows.append((*words[:6], f"{c.effect:+.1f}", wins, f"{one:.0%}", verdict))
+        rows.append((words[r.claim], *cells, f"{c.effect:+.1f}", wins, f"{one:.0%}", verdict))
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ("---",) * len(head), *rows])
 
 
 def _cells(r: Result) -> tuple[str, ...]:
     c = r.comparison
     first, second = (sum(arm.scores) / len(arm.scores) for arm in (r.first, r.second))
-    digits = 3 if max(abs(first), abs(second)) < 10 else 1
+    largest = max(abs(first), abs(second)) or 1.0
+    digits = max(3, 2 - math.floor(math.log10(largest))) if largest < 10 else 1
     interval = f"{c.low:+.{digits}f} to {c.high:+.{digits}f}"
     numbers = (f"{first:.{digits}f}", f"{second:.{digits}f}", f"{c.difference:+.{digits}f}", interval)
-    return (statement(r), place(r), *numbers, c.verdict)
+    return (place(r), measure(r), *numbers, c.verdict)
 
 
 def method(record: Record) -> str:
     """How it was found, in two sentences."""
     e = record["effort"]
-    tuning = f"{e['draws']} configurations with {e['tuning_seeds']} seed{'s' * (e['tuning_seeds'] > 1)} each"
+    tuning = f"{_count(e['draws'], 'configuration')} with {_count(e['tuning_seeds'], 'seed')} each"
     words = f"Each arm was tuned over {tuning}, the best judged with {e['judging_seeds']} fresh seeds."
     if e["looks"]:
-        count = len(record["looked"])
+        asked = max([len(record["looked"]), *(r["looked_at"] for r in record["results"])])
         words = (
-            f"{count} settings and claims were looked at, and the {e['candidates']} most reversed of each "
-            f"claim judged: intervals are of level 1 − 0.05 / {count}. {words}"
+            f"{asked} pairs of a claim and a setting were looked at, and the {e['candidates']} most reversed "
+            f"of each claim judged: intervals are of level 1 − 0.05 / {asked}, not 95 %. {words}"
         )
     return words
+
+
+def _count(n: int, name: str) -> str:
+    return f"{n} {name}" + "s" * (n > 1)
 
 
 def work(record: Record) -> str:

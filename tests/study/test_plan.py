@@ -103,8 +103,9 @@ class TestStudies:
         ]
 
     def test_cells_that_differ_in_what_the_arms_decide_are_one(self):
-        found = studies({"size": CLAIM}, {"grid": Setting("toy", ("dimension=3,4",))}, lambda name: Toy())
-        assert len(found) == 1
+        grid = Setting("toy", ("dimension=3,4", "noise=0,0.1"))
+        found = studies({"size": CLAIM}, {"grid": grid}, lambda name: Toy())
+        assert [s.cell for s in found] == ["noise=0", "noise=0.1"]
 
     def test_a_claim_without_a_setting(self):
         with pytest.raises(UsageError, match=r"claims=\(size\) is asked of toy: expected a setting of that"):
