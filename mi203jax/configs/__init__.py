@@ -3,6 +3,7 @@
 from mi203jax.configs.autoencoder import Autoencoder
 from mi203jax.configs.bellman import Bellman
 from mi203jax.configs.characters import Characters
+from mi203jax.configs.deep import Deep
 from mi203jax.configs.detection import Detection, SlidingWindow
 from mi203jax.configs.dqn import DQN
 from mi203jax.configs.feedforward import Feedforward
@@ -30,6 +31,7 @@ __all__ = [
     "Autoencoder",
     "Bellman",
     "Characters",
+    "Deep",
     "Detection",
     "Feedforward",
     "ImageClassification",

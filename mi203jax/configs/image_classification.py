@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from mi203jax.configs.deep import Deep
 from mi203jax.configs.images import Images
 from mi203jax.configs.optimized import Schedule
 from mi203jax.core.config import config, static, traced
@@ -10,7 +11,7 @@ Loss = Literal["cross_entropy", "focal", "squared", "hinge", "logistic", "expone
 
 
 @config
-class ImageClassification(Images):
+class ImageClassification(Images, Deep):
     """Images of several classes, by a convolutional network."""
 
     AUGMENTATIONS = ("shift", "flip", "affine", "cutout", "noise", "mix_up")

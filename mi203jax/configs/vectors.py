@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from mi203jax.configs.feedforward import Feedforward
+from mi203jax.configs.deep import Deep
 from mi203jax.core.config import config, static, traced
 from mi203jax.core.errors import UsageError
 
@@ -11,7 +11,7 @@ SHAPES = ("moons", "circles", "blobs", "spirals", "xor")
 
 
 @config
-class Vectors(Feedforward):
+class Vectors(Deep):
     """Vectors with labels in {-1, 1}, predicted as sign(DL(x, θ))."""
 
     total_steps: int = static(64_000, "length of the run, in training examples", "[1, 2000000000]")

@@ -5,6 +5,7 @@ from mi203jax.models.classifier import Classifier
 from mi203jax.models.dense_prediction import CenterMaps, CenterNet, FullyConvolutional, UNet
 from mi203jax.models.q_network import QNetwork, RecurrentQNetwork
 from mi203jax.models.recurrent import Recurrent, SequenceClassifier
+from mi203jax.models.stack import Stack
 
 __all__ = [
     "AutoEncoder",
@@ -19,5 +20,6 @@ __all__ = [
     "Recurrent",
     "RecurrentQNetwork",
     "SequenceClassifier",
+    "Stack",
     "UNet",
 ]

@@ -14,6 +14,7 @@ from mi203jax.data.splits import split_source
 from mi203jax.data.standardize import Statistics, standardize
 from mi203jax.invariance import invariant, shifts
 from mi203jax.models import Classifier
+from mi203jax.tasks.gradient_norms_figures import of_depth
 from mi203jax.tasks.image_figures import figures
 from mi203jax.tasks.labelled_images import FEATURES, labelled_images
 from mi203jax.tasks.supervised import Function, Problem, State, examples, layer_options, supervised_task
@@ -50,6 +51,8 @@ def network(c: ImageClassification, data: Data | None = None) -> Classifier:
         pooling=c.pooling,
         head=c.head,
         hidden=c.hidden,
+        depth=c.depth,
+        residual=c.residual,
         **layer_options(c),
     )
 
@@ -116,7 +119,7 @@ problem = Problem(data, network, prepare, loss, measure, predictor=predictor)
 
 def figures_of(problem: Problem, c: ImageClassification, state: State, data: Data) -> dict[str, Figure]:
     """All figures of a trained network."""
-    return figures(problem, c, state, data, classes(c))
+    return figures(problem, c, state, data, classes(c)) | of_depth(problem, c, state, data)
 
 
 task = supervised_task(problem, functools.partial(figures_of, problem))

@@ -25,6 +25,9 @@ from mi203jax.nn.initializers import INITIALIZERS
 EVAL_BATCH, EVAL_NUMBERS = 500, 400_000
 """Examples that are judged at once, and numbers in them, at most."""
 
+NOT_KEPT = ("params", "features", "perturbations")
+"""Collections of a network's variables that are not of the state's `layers`."""
+
 Function = Callable[[jax.Array], Any]
 
 
@@ -130,7 +133,7 @@ def init(problem: Problem, c: Optimized, data: Data, key: jax.Array) -> State:
     x = problem.prepare(c, one, data.statistics, None)["x"]
     variables = problem.network(c, data).init(net_key, x)
     params = variables["params"]
-    layers = {name: kept for name, kept in variables.items() if name not in ("params", "features")}
+    layers = {name: kept for name, kept in variables.items() if name not in NOT_KEPT}
     frames = problem.frames(c)
     # Each frame is the beginning until its moment comes.
     snapshots = jax.tree.map(lambda a: jnp.stack([a] * frames), (params, layers)) if frames else ()

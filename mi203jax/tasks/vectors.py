@@ -9,12 +9,14 @@ from mi203jax import losses
 from mi203jax.configs import Vectors
 from mi203jax.configs.vectors import SHAPES
 from mi203jax.core.errors import UsageError
+from mi203jax.core.task import Figure
 from mi203jax.data import shapes
 from mi203jax.data.feed import Arrays, Data, Resident, Streamed
 from mi203jax.data.splits import check_batch
 from mi203jax.data.standardize import Statistics, fit_statistics, standardize
 from mi203jax.models import Classifier
-from mi203jax.tasks.supervised import Problem, examples, layer_options, supervised_task
+from mi203jax.tasks.gradient_norms_figures import of_depth
+from mi203jax.tasks.supervised import Problem, State, examples, layer_options, supervised_task
 from mi203jax.tasks.vectors_figures import figures
 
 
@@ -52,7 +54,9 @@ def _made(name: str, n: int, noise: float, seed: int, standardization) -> Data:
 def network(c: Vectors, data: Data) -> Classifier:
     """The network of the configuration, without its parameters."""
     del data
-    return Classifier(outputs=1, channels=(), hidden=c.hidden, **layer_options(c))
+    return Classifier(
+        outputs=1, channels=(), hidden=c.hidden, depth=c.depth, residual=c.residual, **layer_options(c)
+    )
 
 
 def prepare(c: Vectors, batch: Arrays, statistics: Statistics, key: jax.Array | None = None) -> Arrays:
@@ -79,4 +83,11 @@ def frames(c: Vectors) -> int:
 
 
 problem = Problem(data, network, prepare, loss, measure, frames=frames)
-task = supervised_task(problem, lambda c, state, data: figures(problem, c, state, data), "vmap")
+
+
+def figures_of(c: Vectors, state: State, data: Data) -> dict[str, Figure]:
+    """All figures of a trained network."""
+    return figures(problem, c, state, data) | of_depth(problem, c, state, data)
+
+
+task = supervised_task(problem, figures_of, "vmap")

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mi203jax.models import Classifier
+from mi203jax.models import Classifier, Stack
 from mi203jax.nn.initializers import INITIALIZERS
 
 IMAGES = jax.random.normal(jax.random.key(0), (6, 8, 8, 2))
@@ -130,6 +130,68 @@ def test_initial_scale_is_a_factor(name):
     )
     y1, y2 = (n.apply(n.init(jax.random.key(0), IMAGES), IMAGES) for n in (one, two))
     np.testing.assert_allclose(y2, 4 * y1, rtol=1e-4, atol=1e-5)
+
+
+class TestDepth:
+    """Many equal layers between those of `hidden` and the scores."""
+
+    x = IMAGES[:, :2, :2, 0]
+
+    def network(self, **fields):
+        return Classifier(3, channels=(), normalization="none", hidden=(7, 5), **fields)
+
+    def test_none_is_as_flax_has_it(self):
+        """The same parameters, to the bit, as of a network that knows of no depth."""
+
+        class Plain(nn.Module):
+            @nn.compact
+            def __call__(self, x):
+                he = nn.initializers.he_normal()
+                x = nn.relu(nn.Dense(7, kernel_init=he)(x.reshape(len(x), -1)))
+                x = nn.relu(nn.Dense(5, kernel_init=he)(x))
+                return nn.Dense(3, kernel_init=he)(x)
+
+        ours = self.network(depth=0).init(jax.random.key(0), self.x)
+        theirs = Plain().init(jax.random.key(0), self.x)["params"]
+        assert set(ours) == {"params", "features"}
+        jax.tree.map(np.testing.assert_array_equal, as_reference(ours["params"]), theirs)
+
+    @pytest.mark.parametrize("residual", [False, True])
+    def test_stands_between_them(self, residual):
+        network = self.network(depth=3, residual=residual, slope=0.1)
+        variables = network.init(jax.random.key(0), self.x)
+        params = jax.tree.map(np.asarray, variables["params"])
+
+        def layer(x, p, i=...):
+            y = x @ p["w"][i] + p["bias"][i]
+            return np.maximum(y, 0.1 * y)
+
+        x = layer(layer(np.asarray(self.x).reshape(6, -1), params["Dense_0"]), params["Dense_1"])
+        for i in range(3):
+            x = layer(x, params["stack"]["Dense_0"], i) + residual * x
+        expected = x @ params["Dense_2"]["w"] + params["Dense_2"]["bias"]
+        np.testing.assert_allclose(network.apply(variables, self.x), expected, rtol=1e-4, atol=1e-6)
+        shallow = self.network().init(jax.random.key(0), self.x)["params"]
+        jax.tree.map(np.testing.assert_array_equal, {n: params[n] for n in shallow}, shallow)
+
+    def test_has_the_choices_of_the_other_layers(self):
+        own = {"normalization": "layer", "dropout": 0.3, "use_dropout": True, "spectral": True, "slope": 0.2}
+        own["kernel_init"] = nn.initializers.ones
+        found = {}
+
+        def watch(call, args, kwargs, context):
+            if isinstance(context.module, Stack):
+                found.update({name: getattr(context.module, name) for name in own})
+            return call(*args, **kwargs)
+
+        network = Classifier(3, channels=(), hidden=(7, 5), depth=2, **own)
+        with nn.intercept_methods(watch):
+            jax.eval_shape(network.init, jax.random.key(0), self.x)
+        assert found == own
+
+    def test_of_no_width(self):
+        with pytest.raises(ValueError, match="widths of hidden layers before depth=3 more"):
+            Classifier(3, channels=(), depth=3).init(jax.random.key(0), self.x)
 
 
 def test_features_of_each_stage():
