@@ -17,8 +17,13 @@ EXPERIMENT = Experiment(
     "",
     {
         "full": (
-            "claims=(momentum,heavy_ball,large_batch,large_batch_updates,batch_norm,batch_norm_tiny)",
+            "claims=(momentum,heavy_ball,large_batch,large_batch_updates,large_batch_seconds,batch_norm,batch_norm_tiny)",
             "settings=(mnist_5k,digits,breast_cancer,spirals)",
+            *FULL,
+        ),
+        "more": (
+            "claims=(standardized,init_small,init_large,xavier,augmentation,adam,adagrad,dropout)",
+            "settings=(digits,breast_cancer,spirals)",
             *FULL,
         ),
         "reinforcement": (

@@ -44,7 +44,7 @@ class _Measured(NamedTuple):
 
 def next_parts(plan: Plan, find: Find, ended: Mapping[str, Ended]) -> dict[str, Part]:
     """What is to run now: the tuning of every arm in a part for each experiment, then all judging."""
-    asked = _asked(plan, find)
+    asked = asked_of(plan, find)
     trials = [(s, t) for s in asked for arm in s.arms for t in _tuning(plan, s, arm)]
     missing = _missing("tuning", plan, trials, ended)
     if missing:
@@ -60,7 +60,7 @@ def results(plan: Plan, find: Find, ended: Mapping[str, Ended]) -> list[Result]:
     Raises:
         UsageError: if a trial failed, so that arms cannot be compared.
     """
-    asked = _asked(plan, find)
+    asked = asked_of(plan, find)
     scores = _scores(find, ended)
     return [_result(plan, find, m, scores, len(asked)) for m in _judged(plan, find, asked, ended)]
 
@@ -69,11 +69,11 @@ def looked(plan: Plan, find: Find, ended: Mapping[str, Ended]) -> list[Looked]:
     """Every cell that was tuned in search of counter-examples; none where nothing was searched for."""
     if not plan.looks:
         return []
-    measured = _measured(plan, find, _asked(plan, find), ended)
+    measured = _measured(plan, find, asked_of(plan, find), ended)
     return [Looked(*m.study[:3], _advantage(_task(plan, find, m.study), m)) for m in measured]
 
 
-def _asked(plan: Plan, find: Find) -> list[Study]:
+def asked_of(plan: Plan, find: Find) -> list[Study]:
     seed = plan.effort.seed
     return studies(plan.claims, plan.settings, lambda name: find(name).config, plan.looks, seed)
 

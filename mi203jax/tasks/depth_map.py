@@ -5,7 +5,7 @@ Slide "Batch normalisation": "the gradient can propagate through 100 layers!"
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -47,12 +47,11 @@ def initial_gradients(experiment: str, configs: Sequence[Deep]) -> list[Gradient
     data = problem.data(configs[0]).shared
     raw = {n: values[: min(configs[0].batch_size, DIFFERENTIATED)] for n, values in data.test.items()}
     # Programs are shared: of gradients by all first weights, of first weights with and without skips.
-    begin = functools.cache(lambda c: jax.jit(jax.vmap(functools.partial(init, problem, c), (None, 0))))
+    begin = functools.cache(lambda c: _once(functools.partial(init, problem, c), (None, 0)))
 
-    @functools.cache
-    def differentiate(c: Deep) -> Any:
-        norms = functools.partial(gradient_norms, problem, c)
-        return jax.jit(jax.vmap(norms, (0, None, None, None)))
+    differentiate = functools.cache(
+        lambda c: _once(functools.partial(gradient_norms, problem, c), (0, None, None, None))
+    )
 
     def of(c: Deep) -> Gradient:
         keys = jax.random.split(jax.random.key(0), SEEDS)
@@ -61,6 +60,11 @@ def initial_gradients(experiment: str, configs: Sequence[Deep]) -> list[Gradient
         return _gradient(c, differentiate(shared)(states, data, raw, jax.random.key(0)))
 
     return [of(c) for c in configs]
+
+
+def _once(f: Callable[..., Any], axes: tuple[int | None, ...]) -> Callable[..., Any]:
+    """The function over seeds, compiled for a single call: quickly, not well."""
+    return jax.jit(jax.vmap(f, axes), compiler_options={"xla_backend_optimization_level": 0})
 
 
 def _gradient(c: Deep, norms: jax.Array) -> Gradient:

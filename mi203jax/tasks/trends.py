@@ -10,7 +10,8 @@ from mi203jax.core.series import Conclusion, Ended, Find, Part, Series
 from mi203jax.study.figures import figures
 from mi203jax.study.report import page, table
 from mi203jax.study.result import to_json
-from mi203jax.study.stages import Plan, looked, next_parts, results
+from mi203jax.study.stages import Plan, asked_of, looked, next_parts, results
+from mi203jax.tasks.depth_map import Gradient, depth_map, initial_gradients
 
 
 def plan(c: Trends) -> Plan:
@@ -24,10 +25,17 @@ def next_of(c: Trends, find: Find, ended: Mapping[str, Ended]) -> dict[str, Part
     return next_parts(plan(c), find, ended)
 
 
+def gradients(c: Trends, find: Find) -> list[Gradient]:
+    """The gradients before training in the networks with depth, of the first setting that has any."""
+    deep = [s for s in asked_of(plan(c), find) if getattr(s.arms[0], "depth", 0)]
+    own = [arm for s in deep if s.setting == deep[0].setting for arm in s.arms]
+    return initial_gradients(SETTINGS[deep[0].setting].experiment, list(dict.fromkeys(own))) if deep else []
+
+
 def conclude(c: Trends, find: Find, ended: Mapping[str, Ended], provenance: Mapping[str, Any]) -> Conclusion:
     """The table, the figures, and `study.json`, of which docs are made."""
     asked = plan(c)
-    found, seen = results(asked, find, ended), looked(asked, find, ended)
+    found, seen, deep = results(asked, find, ended), looked(asked, find, ended), gradients(c, find)
     work = {
         name: {"trials": len(part.trials), "seconds": part.seconds, "programs": part.programs}
         for name, part in ended.items()
@@ -38,8 +46,9 @@ def conclude(c: Trends, find: Find, ended: Mapping[str, Ended], provenance: Mapp
         "work": work,
         "results": [to_json(r) for r in found],
         "looked": [x._asdict() for x in seen],
+        "gradients": [g._asdict() for g in deep],
     }
-    drawn = figures(found, seen)
+    drawn = figures(found, seen) | ({"depth_map": depth_map(deep)} if deep else {})
     texts = {"study.json": json.dumps(record, indent=1), "study.md": page(record, list(drawn))}
     return Conclusion(table(found), texts, drawn)
 
