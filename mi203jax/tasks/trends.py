@@ -28,7 +28,7 @@ def next_of(c: Trends, find: Find, ended: Mapping[str, Ended]) -> dict[str, Part
 def gradients(c: Trends, find: Find) -> list[Gradient]:
     """The gradients before training in the networks with depth, of the first setting that has any."""
     deep = [s for s in asked_of(plan(c), find) if getattr(s.arms[0], "depth", 0)]
-    own = [arm for s in deep if s.setting == deep[0].setting for arm in s.arms]
+    own: list[Any] = [arm for s in deep if s.setting == deep[0].setting for arm in s.arms]
     return initial_gradients(SETTINGS[deep[0].setting].experiment, list(dict.fromkeys(own))) if deep else []
 
 
