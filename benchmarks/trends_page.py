@@ -2,7 +2,7 @@
 
     python -m benchmarks.trends_page
 
-A record, docs/recorded/NAME.json, is the `study.json` of a run. Blanks are `{{table NAME}}`, `{{method
+A record, docs/recorded/NAME.json, is the `study.json` of a run. Blanks are `{{table NAME}}`, `{{legend}}`, `{{method
 NAME}}`, `{{work NAME}}` and, for numbers within the text, `{{difference NAME CLAIM SETTING [CELL …]}}`,
 `{{verdict …}}` and `{{first …}}`, `{{second …}}` (mean scores).
 """

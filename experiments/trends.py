@@ -21,6 +21,12 @@ EXPERIMENT = Experiment(
             "settings=(mnist_5k,digits,breast_cancer,spirals)",
             *FULL,
         ),
+        "search": (
+            "claims=(momentum,large_batch,batch_norm)",
+            "settings=(any_points,any_digits)",
+            *("looks=24", "draws=8", "tuning_seeds=2", "judging_seeds=20"),
+        ),
+        "deep": ("claims=(batch_norm)", "settings=(deep_mnist_5k,deep_digits,deep_spirals)", *FULL),
         "more": (
             "claims=(standardized,init_small,init_large,xavier,augmentation,adam,adagrad,dropout)",
             "settings=(digits,breast_cancer,spirals)",

@@ -130,7 +130,7 @@ MLP = (*IMAGES, "channels=()")
 VECTORS = (*SLIDES, "frames=2")
 DEEP = (
     *("hidden=(64,)", "depth=5,10,20,50,100", "residual=false,true"),
-    "initializer=uniform,gaussian,xavier,he,orthogonal,delta_orthogonal",
+    "initializer=uniform,gaussian,xavier,he,orthogonal",  # delta_orthogonal is orthogonal in a dense layer
 )
 
 POINTS = (*VECTORS, "num_examples=1_000")
