@@ -20,7 +20,7 @@ from mi203jax.core.provenance import provenance
 from mi203jax.core.results import Row
 from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.session import Engine, Here, Session, go_on
-from mi203jax.core.trials import Sweep
+from mi203jax.core.trials import Sweep, group
 
 Find = Callable[[str], Experiment]
 """The registry: the experiment of a name."""
@@ -91,7 +91,8 @@ def begin_series(
     """
     engine, (config,) = engine or Here(), sweep.trials()
     series = experiment.load_series()
-    planned = plan_parts(series.next(config, find, {}), find, options, engine.workers)
+    display = Display(options.quiet, "")
+    planned = plan_parts(series.next(config, find, {}), find, options, engine.workers, display)
     interruption.check()
     layout = {"layout": {"parallel": options.parallel, "devices": options.devices}}
     directory = RunDirectory.create(out, name, sweep, provenance([config.seed]) | layout)
@@ -119,10 +120,27 @@ def resume_series(
 
 
 def plan_parts(
-    parts: Mapping[str, Part], find: Find, options: Options, workers: int = 1
+    parts: Mapping[str, Part], find: Find, options: Options, workers: int = 1, display: Display | None = None
 ) -> dict[str, list[Planned]]:
-    """The programs of each part, all traced: mistakes show before anything runs."""
-    return {n: plan(find(p.experiment).load_task(), p.trials, options, workers) for n, p in parts.items()}
+    """The programs of each part, all traced: mistakes show before anything runs.
+
+    Args:
+        parts: by name.
+        find: gives their experiments.
+        options: how they are to run.
+        workers: how many processes will share the pieces of each program.
+        display: what tells that it takes a while.
+    """
+    planned = {}
+    for name, part in parts.items():
+        if display:
+            display.say(f"{name}: tracing {_size(part.trials, len(group(part.trials)))}")
+        planned[name] = plan(find(part.experiment).load_task(), part.trials, options, workers)
+    return planned
+
+
+def _size(trials: Sequence[RunConfig], programs: int) -> str:
+    return f"{len(trials):,} trials in {programs} program{'s' * (programs > 1)}"
 
 
 class _Part(Session):
@@ -177,26 +195,15 @@ class _Course:
     def _run(self, name: str, part: Part) -> Ended:
         """Runs a part, or what is missing of it."""
         self._interruption.check(self._directory.path)
-        where, experiment = self._directory.path / "parts" / name, self._find(part.experiment)
-        if (where / "config.json").is_file():
-            directory = RunDirectory.read(str(where), lambda _: experiment.config)
-            if list(directory.trials) != list(part.trials):
-                directory.close()
-                raise UsageError(f"{where} holds other trials than this version asks for: begin anew.")
-            planned = None
-        else:
-            sweep = Sweep(experiment.config)
-            directory = RunDirectory.create(str(where), part.experiment, sweep, provenance([]))
-            planned = self._planned.pop(name, None) or self._plan(name, part)
+        experiment = self._find(part.experiment)
+        directory, is_new = self._open(name, part)
         try:
             session = _Part(experiment, directory, self._options, self._interruption, self._engine)
-            if planned is not None:
-                session.add(part.trials, planned)
+            if is_new:
+                session.add(part.trials, self._planned.pop(name, []) or self._plan(name, part))
             elif not all(piece.is_final for piece in directory.pieces):
                 go_on(session)
-            programs = len(directory.pieces)
-            many = "s" if programs > 1 else ""
-            self._display.say(f"{name}: {len(part.trials):,} trials in {programs} program{many}")
+            self._display.say(f"{name}: {_size(part.trials, len(directory.pieces))}")
             rows = session.train(f"{self._directory.experiment} {name}")
             directory.finish()
             self._is_lost |= not directory.is_finished
@@ -204,8 +211,20 @@ class _Course:
         finally:
             directory.close()
 
+    def _open(self, name: str, part: Part) -> tuple[RunDirectory, bool]:
+        """The folder of a part, and whether it is new."""
+        where, config = self._directory.path / "parts" / name, self._find(part.experiment).config
+        if not (where / "config.json").is_file():
+            return RunDirectory.create(str(where), part.experiment, Sweep(config), provenance([])), True
+        directory = RunDirectory.read(str(where), lambda _: config)
+        if list(directory.trials) != list(part.trials):
+            directory.close()
+            raise UsageError(f"{where} holds other trials than this version asks for: begin anew.")
+        return directory, False
+
     def _plan(self, name: str, part: Part) -> list[Planned]:
-        return plan_parts({name: part}, self._find, self._options, self._engine.workers)[name]
+        parts = {name: part}
+        return plan_parts(parts, self._find, self._options, self._engine.workers, self._display)[name]
 
     def _conclude(self, conclusion: Conclusion) -> None:
         path = self._directory.path
