@@ -1,20 +1,26 @@
 """Makes docs/trends.md of docs/recorded/trends.md, a text with blanks, and the records of studies beside it.
 
-    python -m benchmarks.trends_page
+    python -m benchmarks.trends_page                                  # after a change of the text
+    python -m benchmarks.trends_page full=runs/trends/DIR deep=DIR    # after new runs, whose records it takes
 
-A record, docs/recorded/NAME.json, is the `study.json` of a run. Blanks are `{{table NAME}}`, `{{legend}}`, `{{method
-NAME}}`, `{{work NAME}}` and, for numbers within the text, `{{difference NAME CLAIM SETTING [CELL …]}}`,
-`{{verdict …}}` and `{{first …}}`, `{{second …}}` (mean scores).
+A record, docs/recorded/NAME.json, is the `study.json` of a run; its figures go to docs/figures, under the
+names that the text shows, `trends_NAME_FIGURE.png`. Blanks are `{{table NAME [CLAIM …]}}`,
+`{{legend NAME}}`, `{{method NAME}}`, `{{work NAME}}`, `{{gradients NAME}}`, and for numbers within the text
+`{{difference NAME CLAIM SETTING [CELL …]}}`, `{{verdict …}}`, `{{first …}}` and `{{second …}}` (mean scores).
 """
 
 import json
 import re
+import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from mi203jax.study.report import Record, markdown, method, results_of, work
-from mi203jax.study.result import Result
+from mi203jax.study.report import LEGEND, Record, markdown, method, results_of, work
+from mi203jax.study.result import ArmResult, Result
 
 DOCS = Path(__file__).parent.parent / "docs"
+RECORDED = DOCS / "recorded"
 
 
 def page(text: str, records: dict[str, Record]) -> str:
@@ -24,18 +30,26 @@ def page(text: str, records: dict[str, Record]) -> str:
 
 def filled(kind: str, record: Record, which: list[str]) -> str:
     """What stands in place of a blank."""
-    if kind == "table":
-        chosen = [r for r in results_of(record) if not which or r.claim in which]
-        return markdown(chosen)
-    if kind in ("method", "work"):
-        return {"method": method, "work": work}[kind](record)
+    whole: dict[str, Callable[[], str]] = {
+        "table": lambda: markdown([r for r in results_of(record) if not which or r.claim in which]),
+        "legend": lambda: LEGEND,
+        "method": lambda: method(record),
+        "work": lambda: work(record),
+        "gradients": lambda: gradients(record),
+    }
+    if kind in whole:
+        return whole[kind]()
     result = one(record, which)
     if kind == "verdict":
         return result.comparison.verdict
     if kind == "difference":
         c = result.comparison
         return f"{c.difference:+.3f} ({c.low:+.3f} to {c.high:+.3f})"
-    arm = {"first": result.first, "second": result.second}[kind]
+    return mean({"first": result.first, "second": result.second}[kind])
+
+
+def mean(arm: ArmResult) -> str:
+    """The mean score over seeds."""
     return f"{sum(arm.scores) / len(arm.scores):.3f}"
 
 
@@ -49,13 +63,47 @@ def one(record: Record, which: list[str]) -> Result:
     return found[0]
 
 
-def main() -> None:
+def gradients(record: Record) -> str:
+    """By how much gradients grow a layer on their way back through the deepest networks, beside theory."""
+    deepest = max(len(g["norms"]) for g in record["gradients"])
+    own = [g for g in record["gradients"] if len(g["norms"]) == deepest]
+    kinds = [("none", False), ("batch", False), ("none", True), ("batch", True)]
+    names = ["plain", "plain, batch norm", "skips", "skips, batch norm"]
+    rows = [["first weights", *names], ["---"] * 5]
+    for initializer in dict.fromkeys(g["initializer"] for g in own):
+        found = {(g["normalization"], g["residual"]): g for g in own if g["initializer"] == initializer}
+        rows.append([f"`{initializer}`", *(_growth(found[kind]) for kind in kinds)])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _growth(gradient: Record) -> str:
+    theory = f" ({gradient['theory']:.3f})" if gradient["theory"] else ""
+    return f"{gradient['growth']:.3f}{theory}"
+
+
+def take(name: str, run: Path) -> None:
+    """Keeps the record of a run, and the figures that the text shows."""
+    record = json.loads((run / "study.json").read_text(encoding="utf-8"))
+    origin = record["provenance"]
+    words = [w for w in origin["command"].split() if not w.startswith("--out")]  # a folder says nothing
+    kept = ("time", "finished", "python", "packages", "cores", "devices", "git")
+    record["provenance"] = {"command": " ".join(words)} | {k: origin[k] for k in kept if k in origin}
+    (RECORDED / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
+    for figure in re.findall(
+        rf"figures/trends_{name}_(\w+)\.png", (RECORDED / "trends.md").read_text(encoding="utf-8")
+    ):
+        shutil.copy(run / "figures" / f"{figure}.png", DOCS / "figures" / f"trends_{name}_{figure}.png")
+
+
+def main(arguments: list[str]) -> None:
     """Writes the page."""
-    recorded = DOCS / "recorded"
-    records = {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in recorded.glob("*.json")}
-    text = page((recorded / "trends.md").read_text(encoding="utf-8"), records)
+    for argument in arguments:
+        name, _, folder = argument.partition("=")
+        take(name, Path(folder))
+    records = {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in RECORDED.glob("*.json")}
+    text = page((RECORDED / "trends.md").read_text(encoding="utf-8"), records)
     (DOCS / "trends.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

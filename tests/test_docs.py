@@ -1,5 +1,6 @@
 """What the documentation tells users to type."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import launch
+from benchmarks.trends_page import page
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -50,3 +52,10 @@ def test_nothing_is_left_to_fill_in(path):
 def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target
+
+
+def test_the_page_of_trends_is_what_its_records_say():
+    recorded = ROOT / "docs/recorded"
+    records = {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in recorded.glob("*.json")}
+    text = (recorded / "trends.md").read_text(encoding="utf-8")
+    assert (ROOT / "docs/trends.md").read_text(encoding="utf-8") == page(text, records)
