@@ -3,21 +3,22 @@
     python -m benchmarks.trends_page                                  # after a change of the text
     python -m benchmarks.trends_page full=runs/trends/DIR deep=DIR    # after new runs, whose records it takes
 
-A record, docs/recorded/NAME.json, is the `study.json` of a run; its figures go to docs/figures, under the
-names that the text shows, `trends_NAME_FIGURE.png`. Blanks are `{{table NAME [CLAIM …]}}`,
+A record, docs/recorded/NAME.json, is the `study.json` of a run; its figures, drawn anew, go to docs/figures
+under the names that the text shows, `trends_NAME_FIGURE.png`. Blanks are `{{table NAME [CLAIM …]}}`,
 `{{legend NAME}}`, `{{method NAME}}`, `{{work NAME}}`, `{{gradients NAME}}`, and for numbers within the text
 `{{difference NAME CLAIM SETTING [CELL …]}}`, `{{verdict …}}`, `{{first …}}` and `{{second …}}` (mean scores).
 """
 
 import json
 import re
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from mi203jax.core.figures import save_figure
 from mi203jax.study.report import LEGEND, Record, markdown, method, results_of, work
 from mi203jax.study.result import ArmResult, Result
+from mi203jax.tasks.trends import figures_of
 
 DOCS = Path(__file__).parent.parent / "docs"
 RECORDED = DOCS / "recorded"
@@ -89,10 +90,14 @@ def take(name: str, run: Path) -> None:
     kept = ("time", "finished", "python", "packages", "cores", "devices", "git")
     record["provenance"] = {"command": " ".join(words)} | {k: origin[k] for k in kept if k in origin}
     (RECORDED / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
-    for figure in re.findall(
-        rf"figures/trends_{name}_(\w+)\.png", (RECORDED / "trends.md").read_text(encoding="utf-8")
-    ):
-        shutil.copy(run / "figures" / f"{figure}.png", DOCS / "figures" / f"trends_{name}_{figure}.png")
+    drawn = figures_of(record)
+    for figure in re.findall(rf"figures/trends_{name}_(\w+)\.png", text_with_blanks()):
+        save_figure(DOCS / "figures" / f"trends_{name}_{figure}", drawn[figure])
+
+
+def text_with_blanks() -> str:
+    """What the page is made of."""
+    return (RECORDED / "trends.md").read_text(encoding="utf-8")
 
 
 def main(arguments: list[str]) -> None:
@@ -101,7 +106,7 @@ def main(arguments: list[str]) -> None:
         name, _, folder = argument.partition("=")
         take(name, Path(folder))
     records = {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in RECORDED.glob("*.json")}
-    text = page((RECORDED / "trends.md").read_text(encoding="utf-8"), records)
+    text = page(text_with_blanks(), records)
     (DOCS / "trends.md").write_text(text, encoding="utf-8")
 
 

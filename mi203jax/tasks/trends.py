@@ -4,12 +4,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from mi203jax.configs import Trends
 from mi203jax.configs.claims import CLAIMS, SETTINGS
 from mi203jax.core.series import Conclusion, Ended, Find, Part, Series
 from mi203jax.study.figures import figures
-from mi203jax.study.report import page, table
-from mi203jax.study.result import to_json
+from mi203jax.study.report import Record, page, results_of, table
+from mi203jax.study.result import Looked, to_json
 from mi203jax.study.stages import Plan, asked_of, looked, next_parts, results
 from mi203jax.tasks.depth_map import Gradient, depth_map, initial_gradients
 
@@ -32,6 +34,13 @@ def gradients(c: Trends, find: Find) -> list[Gradient]:
     return initial_gradients(SETTINGS[deep[0].setting].experiment, list(dict.fromkeys(own))) if deep else []
 
 
+def figures_of(record: Record) -> dict[str, Figure]:
+    """All figures of what `study.json` holds."""
+    drawn = figures(results_of(record), [Looked(**x) for x in record.get("looked", ())])
+    deep = [Gradient(**g) for g in record.get("gradients", ())]
+    return drawn | ({"depth_map": depth_map(deep)} if deep else {})
+
+
 def conclude(c: Trends, find: Find, ended: Mapping[str, Ended], provenance: Mapping[str, Any]) -> Conclusion:
     """The table, the figures, and `study.json`, of which docs are made."""
     asked = plan(c)
@@ -48,7 +57,7 @@ def conclude(c: Trends, find: Find, ended: Mapping[str, Ended], provenance: Mapp
         "looked": [x._asdict() for x in seen],
         "gradients": [g._asdict() for g in deep],
     }
-    drawn = figures(found, seen) | ({"depth_map": depth_map(deep)} if deep else {})
+    drawn = figures_of(record)
     texts = {"study.json": json.dumps(record, indent=1), "study.md": page(record, list(drawn))}
     return Conclusion(table(found), texts, drawn)
 
