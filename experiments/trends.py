@@ -34,8 +34,8 @@ EXPERIMENT = Experiment(
         ),
         "reinforcement": (
             "claims=(target_network,replay,double_q,dense_reward)",
-            "settings=(cartpole,catch,treasures,lure)",
-            *FULL,
+            "settings=(cartpole,breakout,treasures,lure)",
+            *("draws=20", "tuning_seeds=3", "judging_seeds=12"),
         ),
     },
     "mi203jax.tasks.trends:series",

@@ -87,8 +87,7 @@ class RunDirectory:
         run = cls.read(path, config_of)
         if run.is_finished:
             run.close()
-            where = f"its results are in {run.path / 'results.csv'}"
-            raise UsageError(f"--resume={path}: this run is finished; {where}.")
+            raise UsageError(f"--resume={path}: this run is finished; its results are in {run.path}.")
         return run
 
     @classmethod

@@ -4,6 +4,7 @@ Each run is a folder like any other (`mi203jax.core.run_directory`), under `part
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mi203jax.core.config import RunConfig
@@ -38,8 +39,7 @@ class Ended(NamedTuple):
 
     trials: Sequence[RunConfig]
     rows: Sequence[Row]  # of each trial, as `mi203jax.core.results.results` gives them
-    programs: int
-    seconds: float  # that all programs took, one after the other
+    work: Mapping[str, Any] = MappingProxyType({})  # what it took: trials, programs, seconds, when
 
 
 class Conclusion(NamedTuple):
@@ -182,7 +182,8 @@ class _Course:
         try:
             while not self._is_lost and (parts := self._series.next(config, self._find, ended)):
                 for name, part in parts.items():
-                    ended[name] = self._run(name, part)
+                    if not (self._is_lost and self._options.fail_fast):
+                        ended[name] = self._run(name, part)
         except Interrupted as stopped:
             raise Interrupted(stopped.exit_code - 128, path) from None
         if self._is_lost:
@@ -206,8 +207,8 @@ class _Course:
             self._display.say(f"{name}: {_size(part.trials, len(directory.pieces))}")
             rows = session.train(f"{self._directory.experiment} {name}")
             directory.finish()
-            self._is_lost |= not directory.is_finished
-            return Ended(part.trials, rows, len(directory.pieces), _seconds(directory, rows))
+            self._is_lost |= not directory.is_finished or session.is_stopped
+            return Ended(part.trials, rows, _work(directory, rows))
         finally:
             directory.close()
 
@@ -243,7 +244,15 @@ class _Course:
         self._display.say(f"run directory: {path}")
 
 
-def _seconds(directory: RunDirectory, rows: Sequence[Row]) -> float:
-    """What the pieces took: the trials of one end together."""
+def _work(directory: RunDirectory, rows: Sequence[Row]) -> dict[str, Any]:
+    """What a part took; the seconds are those of its programs, one after the other."""
     ends = [[rows[i]["seconds"] or 0.0 for i in piece.members] for piece in directory.pieces]
-    return float(sum(max(own) for own in ends))
+    origin = directory.provenance()
+    return {
+        "trials": len(rows),
+        "programs": len(directory.pieces),
+        "seconds": float(sum(max(own) for own in ends)),  # the trials of a program end together
+        "begun": origin.get("time"),
+        "finished": origin.get("finished"),
+        "resumed": len(origin.get("resumed", [])),
+    }

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from mi203jax.study.claim import Arm, Claim, Setting
     from mi203jax.study.plan import Effort
     from mi203jax.study.sensitivity import chance_of, expected_best, quantile_of_best, spread
-    from mi203jax.study.stages import Plan, looked, next_parts, results
+    from mi203jax.study.stages import Found, Plan, found, next_parts
     from mi203jax.study.statistics import (
         Comparison,
         compare,
@@ -23,7 +23,7 @@ _HOME = {
     "claim": ("Arm", "Claim", "Setting"),
     "plan": ("Effort",),
     "sensitivity": ("chance_of", "expected_best", "quantile_of_best", "spread"),
-    "stages": ("Plan", "looked", "next_parts", "results"),
+    "stages": ("Found", "Plan", "found", "next_parts"),
     "statistics": (
         *("Comparison", "compare", "effect_size", "holm"),
         *("paired_interval", "share_of_wins", "verdict"),
@@ -35,18 +35,18 @@ __all__ = [
     "Claim",
     "Comparison",
     "Effort",
+    "Found",
     "Plan",
     "Setting",
     "chance_of",
     "compare",
     "effect_size",
     "expected_best",
+    "found",
     "holm",
-    "looked",
     "next_parts",
     "paired_interval",
     "quantile_of_best",
-    "results",
     "share_of_wins",
     "spread",
     "verdict",

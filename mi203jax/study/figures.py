@@ -12,13 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from mi203jax.study.result import Looked, Result
+from mi203jax.study.result import Looked, Result, corrected
 from mi203jax.study.sensitivity import quantile_of_best
 from mi203jax.study.statistics import Comparison
 
 COLOURS = {"holds": "tab:blue", "reversed": "tab:red", "not distinguishable": "grey"}
 MARKS = {"holds": "o", "reversed": "D", "not distinguishable": "s"}
 """By verdict; marks too, for who does not see the colours."""
+
+LEVEL = 0.05
+SURE = "*: sure at 5 % after Holm's correction for all that are shown"
 
 CELLS = 40
 """Rows of a forest plot at most; where there are more, cells of a grid are drawn as maps alone."""
@@ -158,7 +161,7 @@ def scores(tuning: Sequence[float | None], best: str) -> np.ndarray:
 
 def where(results: Sequence[Result]) -> Figure:
     """The verdict on each claim (down) in each setting (across), and the difference."""
-    down = names(results)
+    down, sure = names(results), _sure(results)
     across = {r.setting: measure(r) for r in results}
     size = (3.5 + 1.1 * len(across), 1.8 + 0.36 * len(down))
     figure = Figure(figsize=size, layout="constrained")
@@ -167,7 +170,7 @@ def where(results: Sequence[Result]) -> Figure:
         for j, setting in enumerate(across):
             column = [r for r in results if r.setting == setting]
             own = [r for r in column if r.claim == claim]
-            _verdict_cells(axes, i, j, own, max(abs(r.comparison.difference) for r in column))
+            _verdict_cells(axes, i, j, own, max(abs(r.comparison.difference) for r in column), sure)
     one = len(set(across.values())) == 1
     columns = list(across) if one else [f"{s}\n{metric}" for s, metric in across.items()]
     axes.set_xticks(range(len(across)), columns, rotation=30, ha="right", fontsize=8)
@@ -175,27 +178,34 @@ def where(results: Sequence[Result]) -> Figure:
     axes.set(xlim=(-0.5, len(across) - 0.5), ylim=(len(down) - 0.5, -0.5))
     axes.spines[:].set_visible(False)
     metric = "difference" + f" in {measure(results[0])}" * one
-    signs = "+: the first is better, *: 95 % interval without 0, –: not measured"
+    signs = f"+: the first is better, {SURE}, –: not measured"
     figure.supxlabel(f"{metric} ({signs};\nstrips: cells of a setting)", fontsize=8)
     _above(figure, [Patch(color=COLOURS[v], alpha=0.55, label=v) for v in COLOURS])
     return figure
 
 
-def _verdict_cells(axes: Axes, i: int, j: int, results: Sequence[Result], largest: float) -> None:
+def _verdict_cells(
+    axes: Axes, i: int, j: int, results: Sequence[Result], largest: float, sure: set[int]
+) -> None:
     """The cell of a claim in a setting, cut into as many strips as the setting has cells."""
     for k, c in enumerate(r.comparison for r in results):
         width = 0.94 / len(results)
         corner = (j - 0.47 + k * width, i - 0.45)
         axes.add_patch(Rectangle(corner, width, 0.9, color=COLOURS[c.verdict], alpha=0.55, lw=0))
     if len(results) < 2:
-        text = _number(results[0].comparison, largest / 10) if results else "–"
+        text = _number(results[0], largest / 10, sure) if results else "–"
         axes.text(j, i, text, ha="center", va="center", fontsize=8)
 
 
-def _number(c: Comparison, largest: float) -> str:
+def _number(result: Result, largest: float, sure: set[int]) -> str:
     """The difference, with two digits of the largest beside it and a star where its sign is sure."""
     digits = max(0, 1 - math.floor(math.log10(abs(largest) or 1)))
-    return f"{c.difference:+.{digits}f}" + "*" * (c.verdict != "not distinguishable")
+    return f"{result.comparison.difference:+.{digits}f}" + "*" * (id(result) in sure)
+
+
+def _sure(results: Sequence[Result]) -> set[int]:
+    """Identities of those whose sign is sure, though there are as many of them."""
+    return {id(r) for r, p in zip(results, corrected(results), strict=True) if p <= LEVEL}
 
 
 def grids(results: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
@@ -222,7 +232,7 @@ def cell_map(results: Sequence[Result]) -> Figure:
     size = (max(5.5, 1.8 + len(panels) * (0.8 + 0.72 * len(columns))), 2.2 + 0.42 * len(rows))
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    largest = max(abs(r.comparison.difference) for r in results) or 1.0
+    largest, sure = max(abs(r.comparison.difference) for r in results) or 1.0, _sure(results)
     for axes, panel in zip(grid, panels, strict=True):
         table = np.full((len(rows), len(columns)), np.nan)
         for c, r in zip(cells, results, strict=True):
@@ -230,7 +240,7 @@ def cell_map(results: Sequence[Result]) -> Figure:
                 i, j = rows.index(c.get(down, "")), columns.index(c[across])
                 table[i, j] = r.comparison.difference
                 colour = "white" if abs(table[i, j]) > 0.7 * largest else "black"
-                text = _number(r.comparison, largest)
+                text = _number(r, largest, sure)
                 axes.text(j, i, text, ha="center", va="center", fontsize=7, color=colour)
         image = axes.imshow(table, cmap="RdBu", vmin=-largest, vmax=largest, aspect="auto", alpha=0.8)
         axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", fontsize=8)
@@ -240,7 +250,7 @@ def cell_map(results: Sequence[Result]) -> Figure:
     grid[0].set_ylabel(down)
     figure.colorbar(image, ax=grid).ax.tick_params(labelsize=8)
     metric = f"difference in {measure(results[0])}"
-    signs = "(+, blue: the first is better; *: 95 % interval without 0)"
+    signs = f"(+, blue: the first is better; {SURE})"
     title = f"{statement(results[0])}: {results[0].setting}\n{metric}\n{signs}"
     figure.suptitle(title, fontsize=9)
     return figure

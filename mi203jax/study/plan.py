@@ -4,7 +4,8 @@ Does not import jax: see `mi203jax.core.config`.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from mi203jax.core.config import BaseConfig, RunConfig, parse_value
@@ -58,6 +59,10 @@ def studies(
     Raises:
         UsageError: if a claim can be asked in none of the settings, or an assignment cannot be understood.
     """
+    idle = [n for n, s in settings.items() if not any(s.experiment in c.experiments for c in claims.values())]
+    if idle:
+        needed = settings[idle[0]].experiment
+        raise UsageError(f"settings=({idle[0]}) is of {needed}: none of the claims is asked there.")
     found: list[Study] = []
     for name, claim in claims.items():
         where = {n: s for n, s in settings.items() if s.experiment in claim.experiments}
@@ -68,13 +73,21 @@ def studies(
             drawn = cells(config_of(setting.experiment), setting, looks, seed)
             # Cells may differ in what the arms decide: these are one.
             decided = {f.partition("=")[0] for f in claim.common + claim.first.fields + claim.second.fields}
-            own = {}
+            own: dict[tuple[RunConfig, RunConfig], Study] = {}
             for cell, c in drawn.items():
-                words = [w for w in cell.split() if w.partition("=")[0] not in decided]
                 arms = arms_of(claim, setting, c)
-                own[arms] = Study(name, place, " ".join(words), arms)
-            found += own.values()
+                own.setdefault(arms, Study(name, place, cell, arms))
+            found += _without(own.values(), decided)
     return found
+
+
+def _without(own: Iterable[Study], decided: set[str]) -> list[Study]:
+    """The studies, their cells named without what the arms decide, where that tells them apart."""
+    own = list(own)
+    short = [" ".join(w for w in s.cell.split() if w.partition("=")[0] not in decided) for s in own]
+    if len(set(short)) < len(own):
+        return own
+    return [s._replace(cell=words) for s, words in zip(own, short, strict=True)]
 
 
 def cells(base: BaseConfig, setting: Setting, looks: int = 0, seed: int = 0) -> dict[str, RunConfig]:
@@ -119,12 +132,10 @@ def tuning_trials(arm: RunConfig, claim: Claim, setting: Setting, effort: Effort
     return Sweep(arm, fields, effort.tuning_seeds, effort.draws, effort.search).trials()
 
 
-def judging_trials(
-    arm: RunConfig, chosen: Mapping[str, Any], setting: Setting, effort: Effort
-) -> list[RunConfig]:
+def judging_trials(arm: RunConfig, chosen: Mapping[str, Any], effort: Effort) -> list[RunConfig]:
     """Fresh seeds of an arm with the values that it chose, the same for each arm."""
     first = SEEDS * effort.seed + FRESH
-    c = changed(dataclasses.replace(arm, **chosen), setting.judge)
+    c = dataclasses.replace(arm, **chosen)
     return [dataclasses.replace(c, seed=first + i) for i in range(effort.judging_seeds)]
 
 
@@ -136,15 +147,29 @@ class Tuned(NamedTuple):
     best: int | None  # its place; None: none has a score
 
     @property
-    def chosen(self) -> dict[str, Any] | None:
-        """The best of the values."""
-        return None if self.best is None else self.values[self.best]
+    def chosen(self) -> dict[str, Any]:
+        """The best of the values.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        if self.best is None:
+            raise ValueError("Tuned: no configuration has a score.")
+        return self.values[self.best]
+
+    @property
+    def top(self) -> float:
+        """The score of the best; nan: there is none."""
+        score = None if self.best is None else self.scores[self.best]
+        return math.nan if score is None else score
 
 
 def tuned(
     trials: Sequence[RunConfig], scores: Sequence[float | None], best: Literal["max", "min"], claim: Claim
 ) -> Tuned:
     """The best of the configurations that an arm was tuned over, by the mean over its seeds.
+
+    Of several that are equally good, the one whose value of the first field that is tuned is in the middle.
 
     Args:
         trials: as `tuning_trials` gave them.
@@ -158,9 +183,12 @@ def tuned(
     names = [f.partition("=")[0] for f in claim.space]
     values = [{n: getattr(c, n) for n in names} for c in by_draw]
     means = [_mean(own) for own in by_draw.values()]
-    known = {i: m for i, m in enumerate(means) if m is not None}
-    pick = max if best == "max" else min
-    return Tuned(values, means, pick(known, key=lambda i: known[i]) if known else None)
+    known = [m for m in means if m is not None]
+    if not known:
+        return Tuned(values, means, None)
+    top = max(known) if best == "max" else min(known)
+    equal = sorted((i for i, m in enumerate(means) if m == top), key=lambda i: values[i][names[0]])
+    return Tuned(values, means, equal[len(equal) // 2])
 
 
 def _mean(scores: Sequence[float | None]) -> float | None:

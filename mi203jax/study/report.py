@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mi203jax.core.config import format_value
 from mi203jax.study.figures import measure, names, place, scores
-from mi203jax.study.result import Result, from_json
-from mi203jax.study.sensitivity import chance_of
+from mi203jax.study.result import Result, corrected, from_json
+from mi203jax.study.sensitivity import chance_of, spread
 
 Record = Mapping[str, Any]
 """What `study.json` holds."""
@@ -15,8 +16,10 @@ LEGEND = (
     "*A* and *B*: means over fresh seeds, on test data. *A better by*: the mean of their differences, seed "
     "by seed, positive where A is better, and its interval of *95 %*. *effect*: that mean in standard "
     "deviations of the differences (Cohen's d_z). *seeds*: those in which A is better, ties counting half. "
-    "*one draw*: how often a random configuration of A beats one of B on held-out data, so without any "
-    "tuning. A claim holds where the whole interval is above 0, and is reversed where it is below."
+    "*p*: of no difference, corrected for the number of rows (Holm); above 0.05, a verdict may be one of "
+    "those that chance gives among so many. A claim holds where the whole interval is above 0, and is "
+    "reversed where it is below. An infinite end says that these seeds set no limit there; an interval "
+    "without width, that all differences were equal."
 )
 
 
@@ -38,8 +41,13 @@ def page(record: Record, figures: Sequence[str] = ()) -> str:
     """
     results = results_of(record)
     shown = [f"![{name}](figures/{name}.png)" for name in figures]
-    parts = [markdown(results), LEGEND, method(record), work(record)]
+    parts = [markdown(results), LEGEND, *notes(record), "## Sensitivity", sensitivity(results)]
     return "\n\n".join(["# What was found", *parts, *shown]) + "\n"
+
+
+def notes(record: Record) -> list[str]:
+    """How it was found, what it took, and what could not be judged."""
+    return [method(record), work(record), *(f"Not judged: {words}." for words in record.get("left_out", ()))]
 
 
 def results_of(record: Record) -> list[Result]:
@@ -49,15 +57,43 @@ def results_of(record: Record) -> list[Result]:
 
 def markdown(results: Sequence[Result]) -> str:
     """A row a comparison, as a table of Markdown."""
-    own = ("metric", "A", "B", "A better by", "95 %", "effect", "seeds", "one draw", "verdict")
-    head, rows, words = ("A > B", "where", *own), [], names(results)
-    for r in results:
+    own = ("metric", "A", "B", "A better by", "95 %", "effect", "seeds", "p", "verdict")
+    rows, words = [], names(results)
+    for r, p in zip(results, corrected(results), strict=True):
         c, cells = r.comparison, _cells(r)[:-1]
-        first, second = (scores(arm.tuning, r.best) for arm in (r.first, r.second))
-        one = float(chance_of(first, second, 1, larger_is_better=r.best == "max"))
         wins = f"{c.wins * c.n:g} of {c.n}"
+        lost = r.first.diverged + r.second.diverged
         verdict = f"**{c.verdict}**" if c.verdict == "reversed" else c.verdict
-        rows.append((words[r.claim], *cells, f"{c.effect:+.1f}", wins, f"{one:.0%}", verdict))
+        verdict += f"; {_count(lost, 'run')} diverged" if lost else ""
+        rows.append((words[r.claim], *cells, f"{c.effect:+.1f}", wins, f"{p:.2g}", verdict))
+    return _table(("A > B", "where", *own), rows)
+
+
+def sensitivity(results: Sequence[Result]) -> str:
+    """How the configurations that each arm was tuned over did, on held-out data: a row an arm.
+
+    How lucky must one be? `one draw` is the chance that a random one of A beats a random one of B.
+    """
+    own = ("arm", "best", "better quarter from", "median", "worse quarter to", "chosen", "one draw")
+    rows, words = [], names(results)
+    for r in results:
+        larger = r.best == "max"
+        first, second = (scores(arm.tuning, r.best) for arm in (r.first, r.second))
+        one = float(chance_of(first, second, 1, larger_is_better=larger))
+        for arm, tried, chance in ((r.first, first, one), (r.second, second, 1 - one)):
+            s = spread(tried, larger_is_better=larger)
+            numbers = (f"{v:.3g}" for v in (s.best, s.better_quartile, s.median, s.worse_quartile))
+            chosen = " ".join(f"{n}={_value(v)}" for n, v in arm.chosen.items()) + "†" * arm.is_at_edge
+            rows.append((words[r.claim], place(r), arm.name, *numbers, chosen, f"{chance:.0%}"))
+    edge = "†: the largest or smallest value that was tried: a better one may lie beyond."
+    return _table(("A > B", "where", *own), rows) + f"\n\n{edge}"
+
+
+def _value(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else format_value(value)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ("---",) * len(head), *rows])
 
 
@@ -94,9 +130,13 @@ def work(record: Record) -> str:
     parts, origin = record["work"].values(), record["provenance"]
     trials, programs = (sum(p[n] for p in parts) for n in ("trials", "programs"))
     minutes = sum(p["seconds"] for p in parts) / 60
-    where = f"{origin['cores']} cores, {', '.join(origin['devices'])}, jax {origin['packages']['jax']}"
-    commit = (origin.get("git") or {}).get("commit", "unknown")[:10]
+    devices = ", ".join(sorted(set(origin["devices"])))
+    where = f"{origin['cores']} cores, {devices}, jax {origin['packages']['jax']}"
+    git = origin.get("git") or {}
+    commit = git.get("commit", "unknown")[:10] + ", changed since" * bool(git.get("modified"))
+    resumed = sum(p.get("resumed", 0) for p in parts)
     return (
         f"`{origin['command']}`: {trials:,} trials in {programs} programs, {minutes:.0f} minutes of training "
-        f"and compiling on {where}; commit {commit}, {origin['time'][:10]}."
+        f"and compiling on {where}; commit {commit}, {origin['time'][:10]}"
+        + (f"; resumed {_count(resumed, 'time')}." if resumed else ".")
     )

@@ -1,10 +1,11 @@
 """What a study found, as plain values that a file keeps: all tables and figures are made of these."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mi203jax.core.results import Best
-from mi203jax.study.statistics import Comparison, compare
+from mi203jax.study.statistics import Comparison, compare, holm
 
 
 class ArmResult(NamedTuple):
@@ -15,6 +16,14 @@ class ArmResult(NamedTuple):
     tuning: list[float | None]  # the score of each, on held-out data; None: nothing was measured
     chosen: dict[str, Any]  # the best of the values
     scores: list[float]  # of the fresh seeds, on test data
+    diverged: int = 0  # of these
+
+    @property
+    def is_at_edge(self) -> bool:
+        """Whether a number was chosen that is the largest or the smallest of those that were tried."""
+        tried = {n: [v[n] for v in self.values] for n in self.chosen}
+        numbers = {n: own for n, own in tried.items() if all(type(v) in (int, float) for v in own)}
+        return any(self.chosen[n] in (min(own), max(own)) for n, own in numbers.items())
 
 
 class Result(NamedTuple):
@@ -43,6 +52,13 @@ class Result(NamedTuple):
 @functools.lru_cache(maxsize=4096)  # tables and figures ask again
 def _compare(first: tuple[float, ...], second: tuple[float, ...], larger: bool, looked_at: int) -> Comparison:
     return compare(first, second, larger_is_better=larger, looked_at=looked_at)
+
+
+def corrected(results: Sequence[Result]) -> list[float]:
+    """P of each comparison, corrected for the number of all (Holm); of those of a search by its own level."""
+    fixed = [r for r in results if r.looked_at == 1]
+    p = dict(zip(map(id, fixed), holm([r.comparison.p for r in fixed]), strict=True))
+    return [float(p.get(id(r), min(1.0, r.comparison.p * r.looked_at))) for r in results]
 
 
 class Looked(NamedTuple):

@@ -1,10 +1,11 @@
 """The stages of a study: tune both arms, choose, judge on fresh seeds; as parts of a series."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from mi203jax.core.config import RunConfig
-from mi203jax.core.errors import UsageError
+from mi203jax.core.results import Row
 from mi203jax.core.series import Ended, Find, Part
 from mi203jax.core.task import Task
 from mi203jax.study.claim import Claim, Setting
@@ -30,6 +31,53 @@ class Plan(NamedTuple):
     candidates: int = 3
 
 
+class Found(NamedTuple):
+    """What a study found.
+
+    Attributes:
+        results: of each claim in each cell that was judged.
+        looked: every cell that was tuned in search of counter-examples; none where nothing was searched for.
+        left_out: in words, what could not be judged, since an arm gave no number.
+    """
+
+    results: list[Result]
+    looked: list[Looked]
+    left_out: list[str]
+
+
+def next_parts(plan: Plan, find: Find, ended: Mapping[str, Ended]) -> dict[str, Part]:
+    """What is to run now: the tuning of every arm in a part for each experiment, then all judging."""
+    so_far = _SoFar(plan, find, ended)
+    tuning = ((s, t) for s in so_far.asked for i in (0, 1) for t in so_far.tuning(s, i))
+    parts = so_far.missing("tuning", tuning)
+    if parts:
+        return parts
+    judging = ((m.study, t) for m in so_far.judged for i in (0, 1) for t in so_far.judging(m, i))
+    return so_far.missing("judging", judging)
+
+
+def found(plan: Plan, find: Find, ended: Mapping[str, Ended]) -> Found:
+    """What came of each claim, once every part has ended."""
+    so_far = _SoFar(plan, find, ended)
+    tried = [(m, so_far.result(m)) for m in so_far.judged]
+    results = [r for _, r in tried if isinstance(r, Result)]
+    left_out = [_words(m.study, m.missing) for m in so_far.measured if m.missing]
+    left_out += [_words(m.study, r) for m, r in tried if isinstance(r, str)]
+    whole = [m for m in so_far.measured if not m.missing]
+    looked = [Looked(*m.study[:3], so_far.advantage(m)) for m in whole] if plan.looks else []
+    return Found(results, looked, left_out)
+
+
+def asked_of(plan: Plan, find: Find) -> list[Study]:
+    """Every claim in every cell of every setting where it can be asked."""
+    seed = plan.effort.seed
+    return studies(plan.claims, plan.settings, lambda name: find(name).config, plan.looks, seed)
+
+
+def _words(study: Study, reason: str) -> str:
+    return f"{study.claim} in {study.setting} {study.cell}".strip() + f": {reason}"
+
+
 class _Measured(NamedTuple):
     """A study, and the tuning of its arms."""
 
@@ -37,149 +85,107 @@ class _Measured(NamedTuple):
     arms: tuple[Tuned, Tuned]
 
     @property
-    def is_whole(self) -> bool:
-        """Whether there is something to judge."""
-        return None not in (self.arms[0].chosen, self.arms[1].chosen)
+    def missing(self) -> str:
+        """Why there is nothing to judge; empty if there is."""
+        lost = [name for name, arm in zip(("first", "second"), self.arms, strict=True) if arm.best is None]
+        return f"no configuration of the {' and the '.join(lost)} arm gave a number" if lost else ""
 
 
-def next_parts(plan: Plan, find: Find, ended: Mapping[str, Ended]) -> dict[str, Part]:
-    """What is to run now: the tuning of every arm in a part for each experiment, then all judging."""
-    asked = asked_of(plan, find)
-    trials = [(s, t) for s in asked for arm in s.arms for t in _tuning(plan, s, arm)]
-    missing = _missing("tuning", plan, trials, ended)
-    if missing:
-        return missing
-    judged = _judged(plan, find, asked, ended)
-    trials = [(m.study, t) for m in judged for i in (0, 1) for t in _judging(plan, m, i)]
-    return _missing("judging", plan, trials, ended)
+class _SoFar:
+    """A study, as far as its parts have ended."""
 
+    def __init__(self, plan: Plan, find: Find, ended: Mapping[str, Ended]):
+        self._plan, self._find, self._ended = plan, find, ended
+        self._rows: dict[RunConfig, Row] = {}
+        for part in ended.values():
+            self._rows |= zip(part.trials, part.rows, strict=True)
 
-def results(plan: Plan, find: Find, ended: Mapping[str, Ended]) -> list[Result]:
-    """What came of each claim, once every part has ended.
+    @functools.cached_property
+    def asked(self) -> list[Study]:
+        """All that is asked."""
+        return asked_of(self._plan, self._find)
 
-    Raises:
-        UsageError: if a trial failed, so that arms cannot be compared.
-    """
-    asked = asked_of(plan, find)
-    scores = _scores(find, ended)
-    return [_result(plan, find, m, scores, len(asked)) for m in _judged(plan, find, asked, ended)]
+    @functools.cached_property
+    def measured(self) -> list[_Measured]:
+        """The tuning of all that is asked."""
+        return [_Measured(s, (self._tuned(s, 0), self._tuned(s, 1))) for s in self.asked]
 
+    @functools.cached_property
+    def judged(self) -> list[_Measured]:
+        """What goes on to be judged: everything; with looks, the most reversed cells of each claim."""
+        whole = [m for m in self.measured if not m.missing]
+        if not self._plan.looks:
+            return whole
+        kept = []
+        for name in self._plan.claims:
+            own = [m for m in whole if m.study.claim == name]
+            kept += sorted(own, key=self.advantage)[: self._plan.candidates]
+        return kept
 
-def looked(plan: Plan, find: Find, ended: Mapping[str, Ended]) -> list[Looked]:
-    """Every cell that was tuned in search of counter-examples; none where nothing was searched for."""
-    if not plan.looks:
-        return []
-    measured = _measured(plan, find, asked_of(plan, find), ended)
-    return [Looked(*m.study[:3], _advantage(_task(plan, find, m.study), m)) for m in measured]
+    def missing(self, stage: str, trials: Iterable[tuple[Study, RunConfig]]) -> dict[str, Part]:
+        """The trials of a stage by experiment, each once, without the parts that have ended."""
+        by_experiment: dict[str, dict[RunConfig, None]] = {}
+        for study, trial in trials:
+            by_experiment.setdefault(self._setting(study).experiment, {})[trial] = None
+        parts = {f"{stage}_{name}": Part(name, list(own)) for name, own in by_experiment.items()}
+        return {name: part for name, part in parts.items() if name not in self._ended}
 
+    def tuning(self, study: Study, i: int) -> list[RunConfig]:
+        """The trials that tune an arm."""
+        return tuning_trials(study.arms[i], self._claim(study), self._setting(study), self._plan.effort)
 
-def asked_of(plan: Plan, find: Find) -> list[Study]:
-    seed = plan.effort.seed
-    return studies(plan.claims, plan.settings, lambda name: find(name).config, plan.looks, seed)
+    def judging(self, measured: _Measured, i: int) -> list[RunConfig]:
+        """The trials that judge an arm."""
+        return judging_trials(measured.study.arms[i], measured.arms[i].chosen, self._plan.effort)
 
+    def advantage(self, measured: _Measured) -> float:
+        """By how much the first arm's choice is better on held-out data."""
+        first, second = (arm.top for arm in measured.arms)
+        return first - second if self._task(measured.study).best == "max" else second - first
 
-def _tuning(plan: Plan, study: Study, arm: RunConfig) -> list[RunConfig]:
-    return tuning_trials(arm, plan.claims[study.claim], plan.settings[study.setting], plan.effort)
+    def result(self, measured: _Measured) -> Result | str:
+        """What came of a study that was judged; in words, if an arm has no number of some seed."""
+        study, claim, task = measured.study, self._claim(measured.study), self._task(measured.study)
+        arms = []
+        for i, name in enumerate((claim.first.name, claim.second.name)):
+            trials = self.judging(measured, i)
+            scores = [s for s in (self._score(study, t) for t in trials) if s is not None]
+            if len(scores) < len(trials):
+                return f"{len(trials) - len(scores)} of {len(trials)} seeds of {name} gave no number"
+            diverged = sum(self._rows[t]["status"] == "diverged" for t in trials)
+            tuning = measured.arms[i]
+            arms.append(ArmResult(name, tuning.values, tuning.scores, tuning.chosen, scores, diverged))
+        return Result(
+            claim=study.claim,
+            slide=claim.slide,
+            setting=study.setting,
+            cell=study.cell,
+            experiment=self._setting(study).experiment,
+            metric=task.objective,
+            best=task.best,
+            budget=claim.budget,
+            first=arms[0],
+            second=arms[1],
+            looked_at=len(self.asked) if self._plan.looks else 1,
+        )
 
+    def _tuned(self, study: Study, i: int) -> Tuned:
+        trials = self.tuning(study, i)
+        scores = [self._score(study, t) for t in trials]
+        return tuned(trials, scores, self._task(study).best, self._claim(study))
 
-def _judging(plan: Plan, measured: _Measured, i: int) -> list[RunConfig]:
-    """The trials that judge one of the arms."""
-    study, chosen = measured.study, measured.arms[i].chosen
-    assert chosen is not None
-    return judging_trials(study.arms[i], chosen, plan.settings[study.setting], plan.effort)
+    def _score(self, study: Study, trial: RunConfig) -> float | None:
+        """The last value of the objective; of a run that diverged, what the setting says that it is worth."""
+        row, worth = self._rows[trial], self._setting(study).diverged
+        if row["status"] == "diverged" and worth is not None:
+            return worth
+        return row.get(self._task(study).objective)
 
+    def _claim(self, study: Study) -> Claim:
+        return self._plan.claims[study.claim]
 
-def _missing(
-    stage: str, plan: Plan, trials: Sequence[tuple[Study, RunConfig]], ended: Mapping[str, Ended]
-) -> dict[str, Part]:
-    """The trials of a stage by experiment, each once, without the parts that have ended."""
-    by_experiment: dict[str, dict[RunConfig, None]] = {}
-    for study, trial in trials:
-        by_experiment.setdefault(plan.settings[study.setting].experiment, {})[trial] = None
-    parts = {f"{stage}_{name}": Part(name, list(own)) for name, own in by_experiment.items()}
-    return {name: part for name, part in parts.items() if name not in ended}
+    def _setting(self, study: Study) -> Setting:
+        return self._plan.settings[study.setting]
 
-
-def _judged(plan: Plan, find: Find, asked: Sequence[Study], ended: Mapping[str, Ended]) -> list[_Measured]:
-    """What goes on to be judged: everything; with looks, the most reversed cells of each claim."""
-    whole = _measured(plan, find, asked, ended)
-    if not plan.looks:
-        return whole
-    kept = []
-    for name in plan.claims:
-        own = [m for m in whole if m.study.claim == name]
-        kept += sorted(own, key=lambda m: _advantage(_task(plan, find, m.study), m))[: plan.candidates]
-    return kept
-
-
-def _measured(plan: Plan, find: Find, asked: Sequence[Study], ended: Mapping[str, Ended]) -> list[_Measured]:
-    """The tuning of every study in which both arms have a choice."""
-    scores = _scores(find, ended)
-    measured = [_Measured(s, _tuned(plan, find, s, scores)) for s in asked]
-    return [m for m in measured if m.is_whole]
-
-
-def _advantage(task: Task, measured: _Measured) -> float:
-    """By how much the first arm's choice is better on held-out data."""
-    first, second = (arm.scores[arm.best] or 0.0 for arm in measured.arms if arm.best is not None)
-    return first - second if task.best == "max" else second - first
-
-
-def _tuned(
-    plan: Plan, find: Find, study: Study, scores: Mapping[RunConfig, float | None]
-) -> tuple[Tuned, Tuned]:
-    task, claim = _task(plan, find, study), plan.claims[study.claim]
-
-    def of(arm: RunConfig) -> Tuned:
-        trials = _tuning(plan, study, arm)
-        return tuned(trials, [scores[t] for t in trials], task.best, claim)
-
-    return of(study.arms[0]), of(study.arms[1])
-
-
-def _task(plan: Plan, find: Find, study: Study) -> Task:
-    return find(plan.settings[study.setting].experiment).load_task()
-
-
-def _scores(find: Find, ended: Mapping[str, Ended]) -> dict[RunConfig, float | None]:
-    """The last value of the objective of each trial; of one that diverged, what it had come to."""
-    found: dict[RunConfig, float | None] = {}
-    for name, part in ended.items():
-        objective = find(name.partition("_")[2]).load_task().objective
-        found |= {c: row.get(objective) for c, row in zip(part.trials, part.rows, strict=True)}
-    return found
-
-
-def _result(
-    plan: Plan,
-    find: Find,
-    measured: _Measured,
-    scores: Mapping[RunConfig, float | None],
-    looked_at: int,
-) -> Result:
-    study, task = measured.study, _task(plan, find, measured.study)
-    claim = plan.claims[study.claim]
-
-    def of(i: int, name: str) -> ArmResult:
-        arm, own = measured.arms[i], [scores[t] for t in _judging(plan, measured, i)]
-        known = [s for s in own if s is not None]
-        if len(known) < len(own):
-            raise UsageError(
-                f"{study.claim} in {study.setting} {study.cell}: {len(own) - len(known)} seeds of {name} "
-                "failed: see errors.txt in the pieces of parts/, and --resume."
-            )
-        return ArmResult(name, arm.values, arm.scores, arm.chosen or {}, known)
-
-    return Result(
-        study.claim,
-        claim.slide,
-        study.setting,
-        study.cell,
-        plan.settings[study.setting].experiment,
-        task.objective,
-        task.best,
-        claim.budget,
-        of(0, claim.first.name),
-        of(1, claim.second.name),
-        looked_at if plan.looks else 1,
-    )
+    def _task(self, study: Study) -> Task:
+        return self._find(self._setting(study).experiment).load_task()

@@ -10,9 +10,9 @@ from mi203jax.configs import Trends
 from mi203jax.configs.claims import CLAIMS, SETTINGS
 from mi203jax.core.series import Conclusion, Ended, Find, Part, Series
 from mi203jax.study.figures import figures
-from mi203jax.study.report import Record, page, results_of, table
+from mi203jax.study.report import Record, notes, page, results_of, table
 from mi203jax.study.result import Looked, to_json
-from mi203jax.study.stages import Plan, asked_of, looked, next_parts, results
+from mi203jax.study.stages import Plan, asked_of, found, next_parts
 from mi203jax.tasks.depth_map import Gradient, depth_map, initial_gradients
 
 
@@ -31,7 +31,7 @@ def gradients(c: Trends, find: Find) -> list[Gradient]:
     """The gradients before training in the networks with depth, of the first setting that has any."""
     deep = [s for s in asked_of(plan(c), find) if getattr(s.arms[0], "depth", 0)]
     own: list[Any] = [arm for s in deep if s.setting == deep[0].setting for arm in s.arms]
-    return initial_gradients(SETTINGS[deep[0].setting].experiment, list(dict.fromkeys(own))) if deep else []
+    return initial_gradients(SETTINGS[deep[0].setting].experiment, own) if deep else []
 
 
 def figures_of(record: Record) -> dict[str, Figure]:
@@ -44,22 +44,20 @@ def figures_of(record: Record) -> dict[str, Figure]:
 def conclude(c: Trends, find: Find, ended: Mapping[str, Ended], provenance: Mapping[str, Any]) -> Conclusion:
     """The table, the figures, and `study.json`, of which docs are made."""
     asked = plan(c)
-    found, seen, deep = results(asked, find, ended), looked(asked, find, ended), gradients(c, find)
-    work = {
-        name: {"trials": len(part.trials), "seconds": part.seconds, "programs": part.programs}
-        for name, part in ended.items()
-    }
+    came = found(asked, find, ended)
     record = {
         "provenance": dict(provenance),
         "effort": c.effort._asdict() | {"looks": c.looks, "candidates": c.candidates},
-        "work": work,
-        "results": [to_json(r) for r in found],
-        "looked": [x._asdict() for x in seen],
-        "gradients": [g._asdict() for g in deep],
+        "microseconds": {n: dict(s.microseconds) for n, s in asked.settings.items() if s.microseconds},
+        "work": {name: part.work for name, part in ended.items()},
+        "results": [to_json(r) for r in came.results],
+        "looked": [x._asdict() for x in came.looked],
+        "left_out": came.left_out,
+        "gradients": [g._asdict() for g in gradients(c, find)],
     }
     drawn = figures_of(record)
     texts = {"study.json": json.dumps(record, indent=1), "study.md": page(record, list(drawn))}
-    return Conclusion(table(found), texts, drawn)
+    return Conclusion("\n".join([table(came.results), *notes(record)]), texts, drawn)
 
 
 series = Series(next_of, conclude)

@@ -43,7 +43,7 @@ def next_of(c: Two, find, ended):
 
 def conclude(c: Two, find, ended, provenance):
     losses = {n: [row["eval/loss"] for row in part.rows] for n, part in ended.items()}
-    work = {n: (part.programs, part.seconds > 0) for n, part in ended.items()}
+    work = {n: (p.work["programs"], p.work["seconds"] > 0) for n, p in ended.items()}
     return Conclusion("it is over", {"losses.json": json.dumps({"losses": losses, "work": work})})
 
 

@@ -1,5 +1,6 @@
 """Claims in settings, as trials. The toy stands for experiments: its loss is known in closed form."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -94,8 +95,7 @@ TOYS = {"plain": Setting("toy", ()), "grid": Setting("toy", ("noise=0,0.1",))}
 class TestStudies:
     def test_every_claim_in_every_setting_that_fits(self):
         claims = {"size": CLAIM, "other": CLAIM._replace(experiments=("toy", "dqn"))}
-        settings = TOYS | {"far": Setting("nothing", ())}
-        found = studies(claims, settings, lambda name: Toy())
+        found = studies(claims, TOYS, lambda name: Toy())
         assert [(s.claim, s.setting, s.cell) for s in found] == [
             (claim, *where)
             for claim in claims
@@ -107,13 +107,24 @@ class TestStudies:
         found = studies({"size": CLAIM}, {"grid": grid}, lambda name: Toy())
         assert [s.cell for s in found] == ["noise=0", "noise=0.1"]
 
+    def test_names_stay_apart(self):
+        grid = Setting("toy", ("total_steps=20,40", "noise=0,0.1"))
+        claim = CLAIM._replace(common=("total_steps=40",), budget="updates")
+        found = studies({"size": claim}, {"grid": grid}, lambda name: Toy())
+        assert len({s.cell for s in found}) == len(found) == 4
+
+    def test_a_setting_without_a_claim(self):
+        settings = {"near": Setting("toy", ()), "far": Setting("nothing", ())}
+        with pytest.raises(UsageError, match=r"settings=\(far\) is of nothing: none of the claims is asked"):
+            studies({"size": CLAIM}, settings, lambda name: Toy())
+
     def test_a_claim_without_a_setting(self):
-        with pytest.raises(UsageError, match=r"claims=\(size\) is asked of toy: expected a setting of that"):
-            studies({"size": CLAIM}, {"far": Setting("nothing", ())}, lambda name: Toy())
+        with pytest.raises(UsageError, match=r"claims=\(far\) is asked of dqn: expected a setting of that"):
+            studies({"size": CLAIM, "far": CLAIM._replace(experiments=("dqn",))}, TOYS, lambda name: Toy())
 
 
 class TestTrials:
-    setting = Setting("toy", (), tune=("noise=0.1",), judge=("noise=0.2",))
+    setting = Setting("toy", (), tune=("noise=0.1",))
 
     def test_both_arms_get_the_same_draws_and_seeds(self):
         first, second = (tuning_trials(Toy(dimension=d), CLAIM, self.setting, EFFORT) for d in (1, 2))
@@ -123,14 +134,14 @@ class TestTrials:
         assert {c.noise for c in first} == {0.1}
 
     def test_judging_uses_fresh_seeds(self):
-        found = judging_trials(Toy(dimension=2), {"learning_rate": 0.5}, self.setting, EFFORT)
-        assert found == [Toy(dimension=2, noise=0.2, learning_rate=0.5, seed=s) for s in (100, 101, 102)]
+        found = judging_trials(Toy(dimension=2), {"learning_rate": 0.5}, EFFORT)
+        assert found == [Toy(dimension=2, learning_rate=0.5, seed=s) for s in (100, 101, 102)]
 
     def test_studies_of_other_seeds_share_nothing(self):
         def seeds_and_draws(seed):
             effort = EFFORT._replace(seed=seed, tuning_seeds=100, judging_seeds=900)
             tuning = tuning_trials(Toy(), CLAIM, self.setting, effort)
-            judging = judging_trials(Toy(), {}, self.setting, effort)
+            judging = judging_trials(Toy(), {}, effort)
             assert not {c.seed for c in tuning} & {c.seed for c in judging}
             return {c.seed for c in tuning + judging}, {c.learning_rate for c in tuning}
 
@@ -155,8 +166,16 @@ class TestTuned:
         assert found.scores == [None, 0.7, None]
         assert found.best == 1
 
+    def test_of_equals_the_middle_one(self):
+        assert tuned(TRIALS, [0.5] * 6, "max", CLAIM).chosen == {"learning_rate": 0.2}
+        assert tuned(TRIALS[::-1], [0.5] * 6, "max", CLAIM).chosen == {"learning_rate": 0.2}
+
     def test_nothing_measured(self):
-        assert tuned(TRIALS, [None] * 6, "max", CLAIM).chosen is None
+        found = tuned(TRIALS, [None] * 6, "max", CLAIM)
+        assert found.best is None
+        assert math.isnan(found.top)
+        with pytest.raises(ValueError, match="no configuration has a score"):
+            _ = found.chosen
 
 
 class TestChanged:

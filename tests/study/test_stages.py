@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from mi203jax.core.config import BaseConfig, config
-from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.interruption import Interruption
 from mi203jax.core.piece import Options
@@ -16,7 +15,7 @@ from mi203jax.core.trials import Sweep
 from mi203jax.study.claim import Arm, Claim, Setting
 from mi203jax.study.plan import Effort, studies, tuning_trials
 from mi203jax.study.result import from_json, to_json
-from mi203jax.study.stages import Plan, looked, next_parts, results
+from mi203jax.study.stages import Plan, found, next_parts
 from tests.core import toy
 from tests.core.toy import Toy, exact_loss
 
@@ -40,7 +39,9 @@ def run(plan, path):
 
     def conclude(c, find, ended, provenance):
         kept["ended"] = dict(ended)
-        return Conclusion("", {"study.json": json.dumps([to_json(r) for r in results(plan, find, ended)])})
+        return Conclusion(
+            "", {"study.json": json.dumps([to_json(r) for r in found(plan, find, ended).results])}
+        )
 
     @config
     class Nothing(BaseConfig):
@@ -52,8 +53,8 @@ def run(plan, path):
         begin_series(
             "study", experiment, Sweep(Nothing()), str(path), Options(quiet=True), interruption, find
         )
-    found = [from_json(r) for r in json.loads((Path(path) / "study.json").read_text())]
-    return found, kept["ended"]
+    kept_results = [from_json(r) for r in json.loads((Path(path) / "study.json").read_text())]
+    return kept_results, kept["ended"]
 
 
 @pytest.fixture(scope="module")
@@ -100,24 +101,45 @@ class TestStages:
         assert len(part.trials) == 16
 
 
-class TestFailures:
-    def test_an_arm_cannot_be_compared_without_all_its_seeds(self, ran):
-        _, ended = ran
-        rows = [dict(row) for row in ended["judging_toy"].rows]
-        rows[0]["eval/loss"] = None
-        broken = ended | {"judging_toy": ended["judging_toy"]._replace(rows=rows)}
-        with pytest.raises(UsageError, match="fewer in plain : 1 seeds of one failed"):
-            results(PLAN, find, broken)
+def with_rows(part, change):
+    rows = [dict(row) | change(c) for c, row in zip(part.trials, part.rows, strict=True)]
+    return part._replace(rows=rows)
 
-    def test_a_claim_of_which_nothing_could_be_tuned_is_left_out(self, ran):
+
+class TestFailures:
+    def test_an_arm_without_all_its_seeds_is_not_judged_and_the_others_are(self, ran):
         _, ended = ran
-        tuning = ended["tuning_toy"]
-        rows = [
-            dict(row) | ({"eval/loss": None} if c.noise == 0.11 else {})
-            for c, row in zip(tuning.trials, tuning.rows, strict=True)
-        ]
-        broken = ended | {"tuning_toy": tuning._replace(rows=rows)}
-        assert [r.claim for r in results(PLAN, find, broken)] == ["fewer"]
+        lost = ended["judging_toy"].trials[0]
+        broken = ended | {
+            "judging_toy": with_rows(ended["judging_toy"], lambda c: {"eval/loss": None} if c == lost else {})
+        }
+        came = found(PLAN, find, broken)
+        assert [r.claim for r in came.results] == ["same"]
+        assert came.left_out == ["fewer in plain: 1 of 6 seeds of one gave no number"]
+
+    def test_nor_is_a_claim_of_which_nothing_could_be_tuned(self, ran):
+        _, ended = ran
+        broken = ended | {
+            "tuning_toy": with_rows(
+                ended["tuning_toy"], lambda c: {"eval/loss": None} if c.noise == 0.11 else {}
+            )
+        }
+        came = found(PLAN, find, broken)
+        assert [r.claim for r in came.results] == ["fewer"]
+        assert came.left_out == ["same in plain: no configuration of the second arm gave a number"]
+
+    def test_what_diverged_counts_what_the_setting_says(self, ran):
+        _, ended = ran
+        change = {"status": "diverged", "eval/loss": 1e30}
+        lost = ended["judging_toy"].trials[0]
+        broken = ended | {
+            "judging_toy": with_rows(ended["judging_toy"], lambda c: change if c == lost else {})
+        }
+        for worth, counted in ((0.7, 0.7), (None, 1e30)):
+            plan = PLAN._replace(settings={"plain": SETTINGS["plain"]._replace(diverged=worth)})
+            fewer, same = found(plan, find, broken).results
+            assert fewer.first.scores[0] == counted
+            assert (fewer.first.diverged, fewer.second.diverged, same.first.diverged) == (1, 0, 0)
 
 
 class TestLooks:
@@ -132,8 +154,8 @@ class TestLooks:
             for arm, loss in zip(study.arms, (1.0, 1.0 + advantage), strict=True):
                 trials = tuning_trials(arm, FEWER, self.setting, self.plan.effort)
                 scores |= {c: loss + 5 * (k > 1) for k, c in enumerate(trials)}
-        rows = [{"eval/loss": loss, "seconds": 0.0} for loss in scores.values()]
-        return {"tuning_toy": Ended(list(scores), rows, 1, 0.0)}, asked
+        rows = [{"eval/loss": loss, "status": "done"} for loss in scores.values()]
+        return {"tuning_toy": Ended(list(scores), rows)}, asked
 
     def test_the_most_reversed_are_judged_at_a_level_for_all_that_were_looked_at(self):
         ended, asked = self.tuning([0.3, -0.2, 0.1, -0.4, 0.0])
@@ -141,17 +163,23 @@ class TestLooks:
         judged = {(c.noise, c.per_iteration, c.dimension) for c in part.trials}
         assert judged == {(a.noise, a.per_iteration, a.dimension) for k in (1, 3) for a in asked[k].arms}
         rng = np.random.default_rng(0)
-        rows = [{"eval/loss": 2.0 / c.dimension + 0.1 * rng.standard_normal()} for c in part.trials]
-        ended |= {"judging_toy": Ended(part.trials, rows, 1, 0.0)}
-        found = results(self.plan, find, ended)
-        assert [r.cell for r in found] == [asked[3].cell, asked[1].cell]  # the most reversed first
-        assert {r.looked_at for r in found} == {5}
-        assert {r.comparison.verdict for r in found} == {"reversed"}
-        assert found[0].comparison.level == pytest.approx(1 - 0.05 / 5)
+        noise = 0.1 * rng.standard_normal(len(part.trials))
+        rows = [
+            {"eval/loss": 2.0 / c.dimension + e, "status": "done"}
+            for c, e in zip(part.trials, noise, strict=True)
+        ]
+        ended |= {"judging_toy": Ended(part.trials, rows)}
+        results = found(self.plan, find, ended).results
+        assert [r.cell for r in results] == [asked[3].cell, asked[1].cell]  # the most reversed first
+        assert {r.looked_at for r in results} == {5}
+        assert {r.comparison.verdict for r in results} == {"reversed"}
+        assert results[0].comparison.level == pytest.approx(1 - 0.05 / 5)
 
     def test_all_of_them_are_told(self):
         advantages = [0.3, -0.2, 0.1, -0.4, 0.0]
         ended, asked = self.tuning(advantages)
-        found = looked(self.plan, find, ended)
-        assert [x.cell for x in found] == [s.cell for s in asked]
-        assert [x.advantage for x in found] == pytest.approx(advantages)
+        (part,) = next_parts(self.plan, find, ended).values()
+        ended["judging_toy"] = Ended(part.trials, [{"eval/loss": 1.0, "status": "done"}] * len(part.trials))
+        looked = found(self.plan, find, ended).looked
+        assert [x.cell for x in looked] == [s.cell for s in asked]
+        assert [x.advantage for x in looked] == pytest.approx(advantages)

@@ -24,6 +24,7 @@ ORIGIN = {
     "packages": {"jax": "0.0"},
     "git": None,
 }
+WORK = {"programs": 2, "seconds": 60.0, "resumed": 0}
 ONE = Effort(draws=1, tuning_seeds=1, judging_seeds=2, search="sobol", seed=0)
 
 
@@ -60,7 +61,7 @@ class TestClaims:
             (trial,) = tuning_trials(study.arms[0], CLAIMS[name], setting, ONE)
             made = trial.data in ("moons", "circles", "blobs", "spirals", "xor")
             assert trial.data_seed != study.arms[0].data_seed if made else trial.eval_split == "train[80%:]"
-            judged, _ = judging_trials(study.arms[0], {}, setting, ONE)
+            judged, _ = judging_trials(study.arms[0], {}, ONE)
             assert (judged.train_split, judged.eval_split) == ("train", "test")
 
     def test_updates_and_seconds_are_made_equal(self):
@@ -110,7 +111,10 @@ class TestCommandLine:
             (["--seeds=2"], "trends is made of sweeps of its own: expected one value of each field"),
             (["draws=4,8"], "trends is made of sweeps of its own: expected one value of each field"),
             (["claims=(dropout,adamm)"], "Did you mean 'adam'?"),
-            (["claims=(replay)"], "claims=(replay) is asked of dqn: expected a setting of that experiment."),
+            (
+                ["claims=(replay)"],
+                "settings=(digits) is of image_classification: none of the claims is asked",
+            ),
             (["claims=(large_batch_seconds)", "settings=(deep_digits)"], "python -m benchmarks.batch_time"),
         ],
     )
@@ -141,8 +145,9 @@ def made_up(c, find=experiments.get):
     rng, ended = np.random.default_rng(0), {}
     while parts := series.next(c, find, ended):
         for name, part in parts.items():
-            rows = [{"eval/accuracy": float(rng.uniform(0.5, 1)), "seconds": 1.0} for _ in part.trials]
-            ended[name] = Ended(part.trials, rows, 2, 60.0)
+            scores = rng.uniform(0.5, 1, len(part.trials)).tolist()
+            rows = [{"eval/accuracy": s, "status": "done"} for s in scores]
+            ended[name] = Ended(part.trials, rows, WORK | {"trials": len(rows)})
     return ended
 
 
@@ -154,13 +159,13 @@ class TestConclude:
         record = json.loads(conclusion.texts["study.json"])
         assert record["provenance"] == ORIGIN
         assert record["effort"]["judging_seeds"] == 5
-        assert record["work"]["judging_vectors"] == {"trials": 15, "seconds": 60.0, "programs": 2}
+        assert record["work"]["judging_vectors"] == WORK | {"trials": 15}
         found = [from_json(r) for r in record["results"]]
         assert [(r.claim, r.setting) for r in found] == [
             (claim, place) for claim in ("momentum", "batch_norm") for place in ("digits", "spirals")
         ]
         assert {"forest", "luck", "where"} <= set(conclusion.figures)
-        assert conclusion.summary.count("\n") == 4
+        assert conclusion.summary.count("\n") == 6
 
     def test_a_search_tells_what_it_looked_at(self):
         c = Trends(claims=("momentum",), settings=("any_points",), draws=2, looks=4, candidates=1)
