@@ -335,18 +335,18 @@ def dry_run_series(experiment: Experiment, config: BaseConfig, options: Any) -> 
     parts = experiment.load_series().next(config, experiments.get, {})
     for name, planned in plan_parts(parts, experiments.get, options).items():
         print(f"{name}: {len(parts[name].trials):,} trials of {parts[name].experiment}")
-        print_programs(parts[name].trials, planned)
+        print_programs(parts[name].trials, planned, names=False)
     print("\nWhat comes after depends on what comes of these; nothing was run and nothing was written.")
 
 
-def print_programs(trials: Sequence[RunConfig], programs: Sequence[Any]) -> None:
-    """The trials of each program, how they run, and the memory that they take."""
+def print_programs(trials: Sequence[RunConfig], programs: Sequence[Any], names: bool = True) -> None:
+    """How many trials each program has, how they run, the memory that they take, and which they are."""
     fields = varied_fields(trials)
     for number, planned in enumerate(programs, 1):
         how = planned.group.layout.words(len(planned.members))
         size = f"about {planned.bytes / 1e6:,.3g} MB"
         print(f"program {number}: {len(planned.members)} trials {how}, {size}".replace(" ,", ","))
-        for i in planned.members:
+        for i in planned.members if names else ():
             print(f"    trial {i} {label(trials[i], fields)}".rstrip())
 
 

@@ -79,6 +79,8 @@ def gradients(record: Record) -> str:
 
 def _growth(gradient: Record) -> str:
     theory = f" ({gradient['theory']:.3f})" if gradient["theory"] else ""
+    if not gradient["growth"]:  # too small for float32 before it reaches the first layer
+        return f"vanishes{theory}"
     return f"{gradient['growth']:.3f}{theory}"
 
 

@@ -21,7 +21,7 @@ MARKS = {"holds": "o", "reversed": "D", "not distinguishable": "s"}
 """By verdict; marks too, for who does not see the colours."""
 
 LEVEL = 0.05
-SURE = "*: sure at 5 % after Holm's correction for all that are shown"
+SURE = "*: p < 0.05 by Holm"  # corrected for all that are shown
 
 CELLS = 40
 """Rows of a forest plot at most; where there are more, cells of a grid are drawn as maps alone."""

@@ -37,12 +37,13 @@ class Gradient(NamedTuple):
 
 
 def initial_gradients(experiment: str, configs: Sequence[Deep]) -> list[Gradient]:
-    """The norms of the loss's gradient by the output of each layer, before training.
+    """The norms of the loss's gradient by the output of each layer, before training: of each kind of network.
 
     Args:
         experiment: "image_classification" or "vectors".
         configs: networks with depth; their data must be the same.
     """
+    kinds = {(c.depth, c.initializer, c.normalization, c.residual): c for c in reversed(configs)}
     problem = PROBLEMS[experiment]
     data = problem.data(configs[0]).shared
     raw = {n: values[: min(configs[0].batch_size, DIFFERENTIATED)] for n, values in data.test.items()}
@@ -59,7 +60,7 @@ def initial_gradients(experiment: str, configs: Sequence[Deep]) -> list[Gradient
         shared = dataclasses.replace(c, initializer="he")
         return _gradient(c, differentiate(shared)(states, data, raw, jax.random.key(0)))
 
-    return [of(c) for c in configs]
+    return [of(c) for c in reversed(kinds.values())]
 
 
 def _once(f: Callable[..., Any], axes: tuple[int | None, ...]) -> Callable[..., Any]:
@@ -107,5 +108,6 @@ def _panel(axes: Any, gradients: Sequence[Gradient], depths: Sequence[int]) -> A
     axes.tick_params(axis="x", labelsize=7)
     for g in gradients:
         if len(g.norms) == max(depths):
-            axes.text(max(depths), 0, f"×{g.growth:.3g} a layer", ha="right", va="center", fontsize=7)
+            words = f"×{g.growth:.3g} a layer" if g.growth > 0 else "vanishes"
+            axes.text(max(depths), 0, words, ha="right", va="center", fontsize=7)
     return image

@@ -267,7 +267,7 @@ class TestWhere:
         # Means of 0.02567, −0.0513 and 0.001.
         assert written_at(axes) == {(0, 0): "+0.0257*", (1, 0): "-0.0513*", (0, 1): "+0.0010", (1, 1): "–"}
         assert figure.get_supxlabel().startswith(
-            "difference in eval/accuracy (+: the first is better, *: 95 %"
+            "difference in eval/accuracy (+: the first is better, *: p < 0.05 by Holm"
         )
 
     def test_the_legend_has_the_colours_of_the_cells(self):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 from scipy import stats
 
-from mi203jax.study.report import LEGEND, markdown, method, page, results_of, table, work
+from mi203jax.study.report import LEGEND, markdown, method, page, results_of, sensitivity, table, work
 from mi203jax.study.result import ArmResult, Looked, Result, to_json
 from mi203jax.study.statistics import paired_interval
 
@@ -47,7 +47,8 @@ PAIRS = ((FIRST, SECOND), (SECOND, FIRST), RETURNS, (FIRST, SECOND))
 
 def cells_of(text):
     """Rows of a table of Markdown, each by column."""
-    head, rule, *rows = ([c.strip() for c in line.strip("|").split(" | ")] for line in text.split("\n"))
+    lines = text.split("\n\n")[0].split("\n")
+    head, rule, *rows = ([c.strip() for c in line.strip("|").split(" | ")] for line in lines)
     assert set(rule) == {"---"}
     assert len(rule) == len(head)
     return [dict(zip(head, row, strict=True)) for row in rows]
@@ -76,18 +77,23 @@ class TestMarkdown:
         # One pair of the eight is equal; of the three one is won, one lost and one equal.
         assert [row["seeds"] for row in found] == ["7.5 of 8", "0.5 of 8", "1.5 of 3", "7.5 of 8"]
 
-    def test_one_draw_is_of_all_pairs(self):
-        """Of 9 pairs, what has no score loses, and ties count half."""
-        # 0.5 beats none of 0.6, 0.7 and beats None; None ties with None alone; 0.9 beats all: (1 + 0.5 + 3) / 9.
-        assert cells_of(markdown([HOLDS]))[0]["one draw"] == "50%"
-        rng = np.random.default_rng(1)
-        a, b = rng.normal(size=20), rng.normal(0.5, 1, 15)
-        row = cells_of(markdown([made(tuning=(a.tolist(), b.tolist()))]))[0]
-        assert row["one draw"] == f"{stats.mannwhitneyu(a, b).statistic / 300:.0%}"
-        row = cells_of(markdown([made(tuning=(a.tolist(), b.tolist()), metric=("eval/loss", "min"))]))[0]
-        assert row["one draw"] == f"{stats.mannwhitneyu(b, a).statistic / 300:.0%}"
-        row = cells_of(markdown([made(tuning=((0.5, None), (0.4, 0.6)), metric=("eval/loss", "min"))]))[0]
-        assert row["one draw"] == "25%"  # None is the largest of losses
+    def test_p_is_corrected_for_the_number_of_rows(self):
+        p = [r.comparison.p for r in ALL]
+        order = np.argsort(p)
+        expected, most = np.empty(4), 0.0
+        for rank, k in enumerate(order):
+            most = max(most, min(1.0, (4 - rank) * p[k]))
+            expected[k] = most
+        assert [row["p"] for row in cells_of(markdown(ALL))] == [f"{x:.2g}" for x in expected]
+        picked = made(looked_at=50)  # by its own level
+        p = min(1, 50 * picked.comparison.p)
+        assert cells_of(markdown([*ALL, picked]))[-1]["p"] == f"{p:.2g}"
+
+    def test_runs_that_diverged_are_told(self):
+        lost = HOLDS._replace(
+            first=HOLDS.first._replace(diverged=2), second=HOLDS.second._replace(diverged=1)
+        )
+        assert cells_of(markdown([lost]))[0]["verdict"] == "holds; 3 runs diverged"
 
     def test_words(self):
         assert [tuple(row.values())[:3] for row in cells_of(markdown(ALL))] == [
@@ -113,6 +119,31 @@ class TestMarkdown:
         assert (row["A"], row["A better by"], row["effect"]) == ("0.000", "+0.000", "+0.0")
 
 
+class TestSensitivity:
+    def test_one_draw_is_of_all_pairs(self):
+        """Of 9 pairs, what has no score loses, and ties count half."""
+        # 0.5 beats none of 0.6, 0.7 and beats None; None ties with None alone; 0.9 beats all: (1 + 0.5 + 3) / 9.
+        assert [row["one draw"] for row in cells_of(sensitivity([HOLDS]))] == ["50%", "50%"]
+        rng = np.random.default_rng(1)
+        a, b = rng.normal(size=20), rng.normal(0.5, 1, 15)
+        row, other = cells_of(sensitivity([made(tuning=(a.tolist(), b.tolist()))]))
+        assert row["one draw"] == f"{stats.mannwhitneyu(a, b).statistic / 300:.0%}"
+        assert other["one draw"] == f"{stats.mannwhitneyu(b, a).statistic / 300:.0%}"
+        assert (row["best"], other["best"]) == (f"{a.max():.3g}", f"{b.max():.3g}")
+        assert float(row["worse quarter to"]) <= float(row["median"]) <= float(row["better quarter from"])
+        row = cells_of(sensitivity([made(tuning=(a.tolist(), b.tolist()), metric=("eval/loss", "min"))]))[0]
+        assert row["one draw"] == f"{stats.mannwhitneyu(b, a).statistic / 300:.0%}"
+        row = cells_of(sensitivity([made(tuning=((0.5, None), (0.4, 0.6)), metric=("eval/loss", "min"))]))[0]
+        assert row["one draw"] == "25%"  # None is the largest of losses
+
+    def test_choices_at_the_edge_are_marked(self):
+        values = [{"learning_rate": x} for x in (0.1, 0.2, 0.3)]
+        arm = HOLDS.first._replace(values=values, chosen={"learning_rate": 0.2})
+        edge = arm._replace(chosen={"learning_rate": 0.3})
+        rows = cells_of(sensitivity([HOLDS._replace(first=arm, second=edge)]))
+        assert [row["chosen"] for row in rows] == ["learning_rate=0.2", "learning_rate=0.3†"]
+
+
 class TestTable:
     def test_a_line_a_comparison_in_columns(self):
         head, *lines = table(ALL).split("\n")
@@ -124,7 +155,7 @@ class TestTable:
         for line, row in zip(lines, cells_of(markdown(ALL)), strict=True):
             found = [line[a:b].strip() for a, b in zip(starts, ends, strict=True)]
             row["verdict"] = row["verdict"].strip("*")
-            assert found == [v for n, v in row.items() if n not in {"effect", "seeds", "one draw"}]
+            assert found == [v for n, v in row.items() if n not in {"effect", "seeds", "p"}]
             assert line == line.rstrip()
 
 
@@ -176,7 +207,9 @@ class TestMethod:
 class TestPage:
     def test_all_of_it(self):
         text = page(record(), ["forest", "map_init_deep"])
-        title, found, legend, how, what, *shown = text.split("\n\n")
+        title, found, legend, how, what, subtitle, tried, edge, *shown = text.split("\n\n")
+        assert subtitle == "## Sensitivity"
+        assert f"{tried}\n\n{edge}" == sensitivity(ALL)
         assert title == "# What was found"
         assert found == markdown(ALL)
         assert how == method(record())
