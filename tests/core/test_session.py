@@ -1,6 +1,7 @@
 """Whole runs of the toy, from trials to figures."""
 
 import csv
+import functools
 import json
 import os
 import shutil
@@ -36,6 +37,19 @@ def resume(path, experiment=EXPERIMENT, options=QUIET):
     with Interruption() as interruption:
         directory = RunDirectory.open(str(path), lambda name: Toy())
         return session.resume(directory, experiment, options, interruption)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Assignments -> the folder of their run, which nothing stopped."""
+
+    @functools.cache
+    def folder(*assignments):
+        path = tmp_path_factory.mktemp("undisturbed")
+        begin(path, *assignments)
+        return path
+
+    return folder
 
 
 def metrics(path):
@@ -177,23 +191,21 @@ class TestResume:
                 *(jax.random.key_data(v) if v.dtype.name.startswith("key") else v for v in (x, y))
             )
 
-    def test_records_after_the_checkpoint_are_cut_and_made_again(self, tmp_path):
+    def test_records_after_the_checkpoint_are_cut_and_made_again(self, tmp_path, undisturbed):
         """Killed long after its last checkpoint: here, its metrics hold what the checkpoint does not."""
-        begin(tmp_path / "b", "noise=1.0")
         with pytest.raises(Interrupted):
             begin(tmp_path / "a", "noise=1.0", experiment=interrupting(20))
         with open(tmp_path / "a" / "pieces" / "0" / "metrics.jsonl", "a") as file:
             file.write('{"trial": 0, "step": 30, "seconds": 1.0, "eval/loss": 99.0}\n{"trial": 0, "st')
         resume(tmp_path / "a", interrupting(10**9))
-        assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+        assert metrics(tmp_path / "a") == metrics(undisturbed("noise=1.0"))
 
-    def test_without_a_checkpoint_it_begins_anew(self, tmp_path):
-        begin(tmp_path / "b", "noise=1.0")
+    def test_without_a_checkpoint_it_begins_anew(self, tmp_path, undisturbed):
         with pytest.raises(Interrupted):
             begin(tmp_path / "a", "noise=1.0", experiment=interrupting(20))
         shutil.rmtree(tmp_path / "a" / "pieces" / "0" / "checkpoints")
         resume(tmp_path / "a", interrupting(10**9))
-        assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+        assert metrics(tmp_path / "a") == metrics(undisturbed("noise=1.0"))
 
     def test_finished(self, tmp_path):
         begin(tmp_path)
@@ -250,7 +262,7 @@ class TestResume:
             begin(tmp_path / "a", experiment=interrupting(40))
         assert resume(tmp_path / "a", interrupting(10**9))[0]["status"] == "done"
 
-    def test_killed_between_the_last_checkpoint_and_the_end(self, tmp_path, monkeypatch):
+    def test_killed_between_the_last_checkpoint_and_the_end(self, tmp_path, monkeypatch, undisturbed):
         save = Checkpoints.save
 
         def dies(self, iteration, carry):
@@ -264,8 +276,7 @@ class TestResume:
         monkeypatch.undo()
         assert statuses(tmp_path / "a")[0]["status"] == "running"
         assert resume(tmp_path / "a")[0]["status"] == "done"
-        begin(tmp_path / "b")
-        assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+        assert metrics(tmp_path / "a") == metrics(undisturbed())
 
     def test_stopped_while_figures_are_drawn(self, tmp_path):
         def figures(*args):
@@ -284,13 +295,13 @@ class TestResume:
         assert begin(tmp_path)[0]["status"] == "failed"
         assert "ZeroDivisionError" in (tmp_path / "pieces" / "0" / "errors.txt").read_text()
 
-    def test_a_diverged_trial_stays_so(self, tmp_path):
+    def test_a_diverged_trial_stays_so(self, tmp_path, undisturbed):
         with pytest.raises(Interrupted):
             begin(tmp_path / "a", "learning_rate=0.1,1e30", experiment=interrupting(20))
         resume(tmp_path / "a", interrupting(10**9))
-        begin(tmp_path / "b", "learning_rate=0.1,1e30")
-        assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
-        assert statuses(tmp_path / "a") == statuses(tmp_path / "b")
+        whole = undisturbed("learning_rate=0.1,1e30")
+        assert metrics(tmp_path / "a") == metrics(whole)
+        assert statuses(tmp_path / "a") == statuses(whole)
 
     def test_says_so_when_jaxlib_changed(self, tmp_path, capsys):
         with pytest.raises(Interrupted):
@@ -388,33 +399,40 @@ class TestPieces:
         ):
             resume(tmp_path)
 
-    def test_fail_fast_stops_within_a_piece(self, tmp_path):
+    def test_fail_fast_stops_within_a_piece(self, tmp_path, undisturbed):
         rows = begin(tmp_path, "learning_rate=0.1,1e30", options=QUIET._replace(fail_fast=True))
         assert {r["trial"]: r["status"] for r in rows} == {0: "running", 1: "diverged"}
         assert max(r["step"] for r in metrics(tmp_path)) == 10
         assert {r["trial"]: r["status"] for r in resume(tmp_path)} == {0: "done", 1: "diverged"}
-        begin(tmp_path / "b", "learning_rate=0.1,1e30")
-        assert metrics(tmp_path) == metrics(tmp_path / "b")
+        assert metrics(tmp_path) == metrics(undisturbed("learning_rate=0.1,1e30"))
 
 
 class TestOptuna:
     space = ("learning_rate=loguniform(1e-3,1)", "dimension=choice(1,2)")
 
-    def begin(self, path, experiment=EXPERIMENT):
-        sweep = Sweep(Toy(), self.space, seeds=2, draws=9, search="optuna", at_once=4)
+    @classmethod
+    def begin(cls, path, experiment=EXPERIMENT):
+        sweep = Sweep(Toy(), cls.space, seeds=2, draws=9, search="optuna", at_once=4)
         with Interruption() as interruption:
             return session.begin("toy", experiment, sweep, str(path), QUIET, interruption)
 
-    def test_learns_round_by_round(self, tmp_path):
-        rows = self.begin(tmp_path)
+    @pytest.fixture(scope="class")
+    @classmethod
+    def whole(cls, tmp_path_factory):
+        """The rows and the folder of a run that nothing stopped."""
+        folder = tmp_path_factory.mktemp("whole")
+        return cls.begin(folder), folder
+
+    def test_learns_round_by_round(self, whole):
+        rows, folder = whole
         assert len(rows) == 18
         assert {r["status"] for r in rows} == {"done"}
-        config = json.loads((tmp_path / "config.json").read_text())
+        config = json.loads((folder / "config.json").read_text())
         assert config["sweep"]["search"] == "optuna"
-        assert (tmp_path / "optuna.log").exists()
+        assert (folder / "optuna.log").exists()
 
     @pytest.mark.parametrize("stop", [0, 1])
-    def test_killed_between_two_rounds(self, tmp_path, monkeypatch, stop):
+    def test_killed_between_two_rounds(self, tmp_path, monkeypatch, stop, whole):
         """Before the first and the second proposal that learns."""
         rounds, next_round = [], session.Session._next_round
 
@@ -426,13 +444,12 @@ class TestOptuna:
 
         monkeypatch.setattr(session.Session, "_next_round", dies)
         with pytest.raises(SystemExit):
-            self.begin(tmp_path / "a")
+            self.begin(tmp_path)
         monkeypatch.undo()
-        assert len(resume(tmp_path / "a")) == 18
-        self.begin(tmp_path / "b")
-        assert (tmp_path / "a" / "config.json").read_text() == (tmp_path / "b" / "config.json").read_text()
+        assert len(resume(tmp_path)) == 18
+        assert (tmp_path / "config.json").read_text() == (whole[1] / "config.json").read_text()
 
-    def test_a_resume_proposes_what_would_have_been(self, tmp_path):
+    def test_a_resume_proposes_what_would_have_been(self, tmp_path, whole):
         """Stopped in its second round."""
         asked = []
 
@@ -446,13 +463,11 @@ class TestOptuna:
             return task.evaluate(c, state, data)
 
         with pytest.raises(Interrupted):
-            self.begin(tmp_path / "a", EXPERIMENT._replace(task=task._replace(evaluate=evaluate)))
-        before = len(json.loads((tmp_path / "a" / "config.json").read_text())["trials"])
+            self.begin(tmp_path, EXPERIMENT._replace(task=task._replace(evaluate=evaluate)))
+        before = len(json.loads((tmp_path / "config.json").read_text())["trials"])
         assert before < 18
-        resume(tmp_path / "a")
-        self.begin(tmp_path / "b")
-        tables = [(tmp_path / name / "config.json").read_text() for name in "ab"]
-        assert tables[0] == tables[1]
+        resume(tmp_path)
+        assert (tmp_path / "config.json").read_text() == (whole[1] / "config.json").read_text()
 
 
 def test_checkpoints_by_the_clock(tmp_path, monkeypatch):

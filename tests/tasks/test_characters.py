@@ -1,5 +1,6 @@
 """The model of a text: judged in pieces, sampled inside jit, shown."""
 
+import functools
 import itertools
 import math
 from dataclasses import replace
@@ -36,9 +37,14 @@ def file(tmp_path_factory):
     return str(path), written
 
 
-def begin(c, seed=0):
+evaluate = jax.jit(characters.evaluate)
+
+
+@functools.cache
+def begin(c):
+    """The first state, and the data."""
     data = characters.task.data(c)
-    return characters.task.init(c, data, jax.random.key(seed)), data
+    return jax.jit(functools.partial(characters.task.init, c))(data, jax.random.key(0)), data
 
 
 def log_softmax(scores):
@@ -128,7 +134,7 @@ class TestEvaluation:
         scores = jax.jit(lambda x: network.apply({"params": state.params}, x).scores[0])(x)
         log_p = log_softmax(scores)[-len(found.judged) :]
         costs = -log_p[np.arange(len(log_p)), found.judged]
-        measured = jax.jit(characters.evaluate)(c, state, data)
+        measured = evaluate(c, state, data)
         for name, values in (
             ("loss", costs),
             ("bits", costs / np.log(2)),
@@ -142,13 +148,13 @@ class TestEvaluation:
         c = replace(C, text=file[0])
         state, data = begin(c)
         state = state._replace(params=jax.tree.map(jnp.zeros_like, state.params))
-        total, weight = characters.evaluate(c, state, data)["bits"]
+        total, weight = evaluate(c, state, data)["bits"]
         assert total / weight == pytest.approx(math.log2(len(LETTERS) + 1), rel=1e-6)
 
     def test_stands_beside_counting(self, file):
         c = replace(C, text=file[0])
         state, data = begin(c)
-        measured = characters.evaluate(c, state, data)
+        measured = evaluate(c, state, data)
         for name, order in (("unigram_bits", 1), ("bigram_bits", 2), ("five_gram_bits", 5)):
             assert measured[name] == pytest.approx(text.ngram_bits(characters.corpus(c), order), rel=1e-6)
             assert f"eval/{name}" in characters.task.beside
@@ -311,7 +317,7 @@ class TestFigures:
         w = state.params["Dense_0"]
         np.testing.assert_allclose(read.outputs @ w["w"] + w["bias"], read.scores, atol=1e-5)
         costs = -log_softmax(read.scores)[np.arange(len(read.codes)), read.codes]
-        total, weight = characters.evaluate(c, state, data)["loss"]
+        total, weight = evaluate(c, state, data)["loss"]
         assert weight == len(read.codes)
         assert costs.mean() == pytest.approx(float(total / weight), rel=1e-4)
 

@@ -27,12 +27,13 @@ SCENES = {
 }
 C = Detection(**SCENES)
 W = SlidingWindow(**SCENES, window=8, sides=(12, 20), windows=6)
+ONE_DIGIT = {"train_split": "train[0:1]", "eval_split": "train[0:1]", "max_objects": 2}
 
 # Compiled as a whole: operation by operation, each would be compiled on its own.
 prepare, costs, loss, judge, summarize = map(
     jax.jit, (detection.prepare, detection.costs, detection.loss, detection.judge, detection.summarize)
 )
-prepare_windows = jax.jit(sliding_window.prepare)
+prepare_windows, judge_windows = map(jax.jit, (sliding_window.prepare, sliding_window.judge))
 training_batch = jax.jit(lambda data: data.train.batch(KEY, 0, 16))
 data_of = functools.cache(lambda of, c: of.data(c))
 
@@ -163,17 +164,17 @@ class TestSlidingWindow:
 
     def test_training_windows_show_what_their_label_says(self):
         """With a single digit in all scenes, all windows on things are of its class."""
-        c = replace(W, train_split="train[0:1]", eval_split="train[0:1]")
+        c = replace(W, **ONE_DIGIT)
         data = data_of(sliding_window, c)
         batch = prepare_windows(c, training_batch(data), data.statistics, KEY)
         label = int(data.test["labels"].max())
         assert set(np.unique(batch["label"])) <= {0, 1 + label}
         bright = np.asarray(batch["x"]).mean((2, 3, 4))
         on, off = (bright[np.asarray(batch["counts"] & (batch["label"] > 0) == k)] for k in (True, False))
-        assert on.mean() > off.mean() + 0.2
+        assert on.mean() > off.mean() + 0.32
 
     def test_a_perfect_classifier_finds_things(self):
-        c = replace(W, sides=(10, 12, 14, 16, 20, 24), step=0.1, max_objects=2)
+        c = replace(W, sides=(10, 12, 14, 16, 20, 24), step=0.1)
         data = data_of(sliding_window, c)
         batch = prepare_windows(c, data.test, data.statistics)
         # As sure as it is near: the overlap of a window with the square around its thing.
@@ -184,11 +185,14 @@ class TestSlidingWindow:
             ious = sliding_window.windows.intersection_over_union(grid, squares) * mask[None]
             return jnp.zeros((len(grid), 11)).at[:, 1 + labels].max(ious)
 
-        near = jax.jit(jax.vmap(overlap))(*(data.test[n] for n in detection.TRUTH))
-        near = near.at[..., 0].set(1 - near.max(-1))
-        judged = sliding_window.judge(c, jnp.log(near + 1e-9), batch)
+        @jax.jit
+        def scores(*truth):
+            near = jax.vmap(overlap)(*truth)
+            return jnp.log(near.at[..., 0].set(1 - near.max(-1)) + 1e-9)
+
+        judged = judge_windows(c, scores(*(data.test[n] for n in detection.TRUTH)), batch)
         metrics = values(summarize(c, judged, data.test))
-        assert metrics["ap50"] > 0.5
+        assert metrics["ap50"] > 0.55
         assert metrics["ap"] < 0.9  # boxes are of a class's mean shape
 
     def test_scores_of_all_windows(self):
@@ -229,12 +233,12 @@ def test_number_of_windows(fields):
 @pytest.mark.parametrize(
     ("task", "c", "least"),
     [
-        (detection.task, replace(C, total_steps=1_600, eval_every=1_600, learning_rate=0.02), 0.5),
+        (detection.task, replace(C, convs=1, total_steps=1_600, eval_every=1_600, learning_rate=0.02), 0.5),
         (sliding_window.task, replace(W, total_steps=800, eval_every=800, learning_rate=0.01), 0.4),
     ],
 )
 def test_it_learns_the_one_digit_that_there_is(task, c, least):
-    c = replace(c, train_split="train[0:1]", eval_split="train[0:1]", max_objects=2)
+    c = replace(c, **ONE_DIGIT)
     data = data_of(task, c)
     _, metrics = jax.jit(lambda key: train(task, c, data, key))(KEY)
     assert metrics["eval/ap50"][-1] > least

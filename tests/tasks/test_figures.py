@@ -1,5 +1,6 @@
 """Figures of the classification tasks, read back where they hold numbers."""
 
+import functools
 from dataclasses import replace
 
 import jax
@@ -15,9 +16,11 @@ from mi203jax.tasks import image_classification, image_figures, vectors
 C = ImageClassification(data="digits/blocks", channels=(4,), convs=1, batch_size=32, total_steps=64)
 
 
+@functools.cache
 def start(task, c):
+    """The first state, and the data."""
     data = task.data(c)
-    return task.init(c, data, jax.random.key(0)), data
+    return jax.jit(functools.partial(task.init, c))(data, jax.random.key(0)), data
 
 
 class TestImages:

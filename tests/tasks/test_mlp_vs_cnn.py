@@ -1,3 +1,4 @@
+import functools
 from dataclasses import replace
 
 import jax
@@ -10,10 +11,12 @@ from mi203jax.tasks import mlp_vs_cnn
 
 C = MlpVsCnn(data="digits/blocks", batch_size=32)
 
+data_of = functools.cache(mlp_vs_cnn.data)
+
 
 class TestData:
     def test_shuffled_pixels_are_the_same_for_all_images_of_both_splits(self):
-        plain, permuted = (mlp_vs_cnn.data(replace(C, images=i)) for i in ("plain", "permuted"))
+        plain, permuted = (data_of(replace(C, images=i)) for i in ("plain", "permuted"))
 
         def pixels(arrays):
             return np.asarray(arrays["image"]).reshape(len(arrays["image"]), -1)
@@ -27,14 +30,20 @@ class TestData:
         np.testing.assert_array_equal(pixels(permuted.test)[:, where], pixels(plain.test)[:, order])
 
     def test_shifted_images_lose_nothing_but_what_leaves(self):
-        plain, moved = (mlp_vs_cnn.data(replace(C, images=i, largest_shift=1)) for i in ("plain", "shifted"))
+        plain, moved = (
+            data_of(replace(C, images="plain")),
+            data_of(replace(C, images="shifted", largest_shift=1)),
+        )
         a, b = (np.asarray(d.test["image"], int) for d in (plain, moved))
         assert a.dtype == b.dtype
         assert (b.sum((1, 2, 3)) <= a.sum((1, 2, 3))).all()
         assert 0.5 < (a != b).any((1, 2, 3)).mean() < 1  # one shift of nine is none
 
     def test_none_shifted_is_plain(self):
-        plain, still = (mlp_vs_cnn.data(replace(C, images=i, largest_shift=0)) for i in ("plain", "shifted"))
+        plain, still = (
+            data_of(replace(C, images="plain")),
+            data_of(replace(C, images="shifted", largest_shift=0)),
+        )
         np.testing.assert_array_equal(plain.test["image"], still.test["image"])
 
     def test_streams_are_refused(self):
@@ -49,7 +58,7 @@ class TestNetwork:
         c = replace(C, model=model, parameters=budget)
         data = mlp_vs_cnn.data(c)
         network = mlp_vs_cnn.network(c, data)
-        params = network.init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))["params"]
+        params = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))["params"]
         count = sum(p.size for p in jax.tree.leaves(params))
         assert count == pytest.approx(budget, rel=0.08)
         assert ("Conv_0" in params) == (model == "cnn")
