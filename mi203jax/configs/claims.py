@@ -109,10 +109,22 @@ CLAIMS = {
     ),
 }
 
-HELD_OUT = ("train_split=train[:80%]", "eval_split=train[80%:]")
+HELD_OUT = (("train_split=train[:80%]", "eval_split=train[80%:]"),)
 """Examples of the training split that tuning is judged by."""
 
-OTHER_POINTS = ("data_seed=1",)
+FIVE_FOLDS = (
+    ("train_split=train[20%:]", "eval_split=train[:20%]"),
+    *(
+        (f"train_split=train[:{k}%]+train[{k + 20}%:]", f"eval_split=train[{k}%:{k + 20}%]")
+        for k in (20, 40, 60)
+    ),
+    *HELD_OUT,
+)
+"""Each fifth of it in turn, for sets of which a fifth is too few to choose by."""
+
+TWO_FOLDS = (FIVE_FOLDS[0], FIVE_FOLDS[-1])
+
+OTHER_POINTS = (("data_seed=1",), ("data_seed=2",), ("data_seed=3",))
 """Made points have no splits: tuning gets points of its own."""
 
 SLIDES = ("schedule=constant", "warmup=0", "weight_decay=0", "normalization=none", "batch_size=32")
@@ -143,21 +155,21 @@ SETTINGS = {
     "mnist_5k": Setting(
         "image_classification",
         (*CNN, "data=mnist_5k", *runs_of("20_000")),
-        HELD_OUT,
+        TWO_FOLDS,
         OF_TEN,
         {16: 111.0, 32: 98.0, 256: 99.0},
     ),
     "digits": Setting(
         "image_classification",
         (*CNN, "data=digits/blocks", *runs_of("20_000")),
-        HELD_OUT,
+        FIVE_FOLDS,
         OF_TEN,
         {16: 16.7, 32: 16.2, 256: 8.7},
     ),
     "breast_cancer": Setting(
         "vectors",
         (*VECTORS, "data=breast_cancer", *runs_of("10_000")),
-        HELD_OUT,
+        FIVE_FOLDS,
         OF_TWO,
         {16: 1.8, 32: 1.0, 256: 0.5},
     ),
@@ -183,7 +195,7 @@ SETTINGS = {
     "deep_spirals": Setting(
         "vectors",
         (*POINTS, *DEEP, "data=spirals", "noise=0.1", "batch_size=128", *runs_of("20_000")),
-        OTHER_POINTS,
+        OTHER_POINTS[:1],
         OF_TWO,
     ),
     "cartpole": Setting("dqn", (*DQN, "env=CartPole-v1", *runs_of("60_000"))),
@@ -201,7 +213,7 @@ SETTINGS = {
             "total_steps=choice(4_000,16_000,64_000)",
             "eval_every=64_000",
         ),
-        OTHER_POINTS,
+        OTHER_POINTS[:1],
         OF_TWO,
     ),
     "any_digits": Setting(

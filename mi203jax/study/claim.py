@@ -55,7 +55,8 @@ class Setting(NamedTuple):
         experiment: the name of the experiment that runs.
         fields: of both arms. Fields with several values make a cell of each combination of them; fields that
             are drawn, as many cells as are asked for.
-        tune: fields while the arms are tuned: what is held out of the training examples.
+        tune: fields while the arms are tuned, of each fold: what is held out of the training examples. A
+            configuration counts by its mean over the folds, so that few examples need not choose alone.
         diverged: what a run that diverged counts for: the accuracy of guessing, say. None: what it came to.
         microseconds: batch size -> time that an update takes for each example, on the machine for which equal
             seconds are meant (`python -m benchmarks.batch_time`).
@@ -63,7 +64,7 @@ class Setting(NamedTuple):
 
     experiment: str
     fields: Fields
-    tune: Fields = ()
+    tune: tuple[Fields, ...] = ((),)
     diverged: float | None = None
     microseconds: Mapping[int, float] = {}
 

@@ -127,9 +127,13 @@ def _arm(claim: Claim, setting: Setting, cell: RunConfig, arm: Arm) -> RunConfig
 
 
 def tuning_trials(arm: RunConfig, claim: Claim, setting: Setting, effort: Effort) -> list[RunConfig]:
-    """What an arm is tuned over: the same draws for each arm, each with every tuning seed."""
-    fields = (*setting.tune, *claim.space, f"seed={SEEDS * effort.seed}")
-    return Sweep(arm, fields, effort.tuning_seeds, effort.draws, effort.search).trials()
+    """What an arm is tuned over: the same draws for each arm and fold, each with every tuning seed."""
+    fields = (*claim.space, f"seed={SEEDS * effort.seed}")
+    trials = []
+    for fold in setting.tune:
+        sweep = Sweep(changed(arm, fold), fields, effort.tuning_seeds, effort.draws, effort.search)
+        trials += sweep.trials()
+    return trials
 
 
 def judging_trials(arm: RunConfig, chosen: Mapping[str, Any], effort: Effort) -> list[RunConfig]:
@@ -143,7 +147,7 @@ class Tuned(NamedTuple):
     """What came of the tuning of an arm."""
 
     values: list[dict[str, Any]]  # what was drawn
-    scores: list[float | None]  # mean over the tuning seeds; None: one of them has no score
+    scores: list[float | None]  # mean over folds and seeds; None: one of them has no score
     best: int | None  # its place; None: none has a score
 
     @property
@@ -167,7 +171,7 @@ class Tuned(NamedTuple):
 def tuned(
     trials: Sequence[RunConfig], scores: Sequence[float | None], best: Literal["max", "min"], claim: Claim
 ) -> Tuned:
-    """The best of the configurations that an arm was tuned over, by the mean over its seeds.
+    """The best of the configurations that an arm was tuned over, by the mean over its folds and seeds.
 
     Of several that are equally good, the one whose value of the first field that is tuned is in the middle.
 
@@ -177,11 +181,11 @@ def tuned(
         best: whether a larger or a smaller score is better.
         claim: what it was for.
     """
-    by_draw: dict[RunConfig, list[float | None]] = {}
-    for c, score in zip(trials, scores, strict=True):
-        by_draw.setdefault(dataclasses.replace(c, seed=0), []).append(score)
     names = [f.partition("=")[0] for f in claim.space]
-    values = [{n: getattr(c, n) for n in names} for c in by_draw]
+    by_draw: dict[tuple[Any, ...], list[float | None]] = {}
+    for c, score in zip(trials, scores, strict=True):
+        by_draw.setdefault(tuple(getattr(c, n) for n in names), []).append(score)
+    values = [dict(zip(names, drawn, strict=True)) for drawn in by_draw]
     means = [_mean(own) for own in by_draw.values()]
     known = [m for m in means if m is not None]
     if not known:

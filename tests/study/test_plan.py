@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from mi203jax.configs import ImageClassification
@@ -124,7 +125,7 @@ class TestStudies:
 
 
 class TestTrials:
-    setting = Setting("toy", (), tune=("noise=0.1",))
+    setting = Setting("toy", (), tune=(("noise=0.1",),))
 
     def test_both_arms_get_the_same_draws_and_seeds(self):
         first, second = (tuning_trials(Toy(dimension=d), CLAIM, self.setting, EFFORT) for d in (1, 2))
@@ -132,6 +133,17 @@ class TestTrials:
         assert len({c.learning_rate for c in first}) == 4
         assert [c.seed for c in first] == [0, 1] * 4
         assert {c.noise for c in first} == {0.1}
+
+    def test_each_fold_gets_the_same_draws(self):
+        folds = Setting("toy", (), tune=(("noise=0.1",), ("noise=0.2",)))
+        trials = tuning_trials(Toy(), CLAIM, folds, EFFORT)
+        first, second = trials[:8], trials[8:]
+        assert [replace(c, noise=0.2) for c in first] == second
+        scores = [0.1 * k for k in range(16)]
+        found = tuned(trials, scores, "max", CLAIM)
+        of_draws = [np.mean([scores[2 * k + i] for i in (0, 1, 8, 9)]) for k in range(4)]
+        assert found.scores == pytest.approx(of_draws)
+        assert found.values == [{"learning_rate": c.learning_rate} for c in first[::2]]
 
     def test_judging_uses_fresh_seeds(self):
         found = judging_trials(Toy(dimension=2), {"learning_rate": 0.5}, EFFORT)

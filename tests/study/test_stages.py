@@ -24,7 +24,7 @@ FEWER = Claim(
     "slide", Arm("one", ("dimension=1",)), Arm("two", ("dimension=2",)), RATES, experiments=("toy",)
 )
 SAME = FEWER._replace(first=Arm("quiet", ("noise=0.1",)), second=Arm("noisy", ("noise=0.11",)))
-SETTINGS = {"plain": Setting("toy", (), tune=("total_steps=20",))}
+SETTINGS = {"plain": Setting("toy", (), tune=(("total_steps=20",),))}
 PLAN = Plan({"fewer": FEWER, "same": SAME}, SETTINGS, Effort(4, 2, 6, "sobol", seed=3))
 
 

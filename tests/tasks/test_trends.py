@@ -32,6 +32,17 @@ def config_of(name):
     return experiments.get(name).config
 
 
+def overlap(train, test):
+    """Percents of the training examples that two splits share."""
+
+    def percents(split):
+        for part in split.split("+"):
+            low, high = part.removeprefix("train[").removesuffix("]").replace("%", "").split(":")
+            yield from range(int(low or 0), int(high or 100))
+
+    return len(set(percents(train)) & set(percents(test)))
+
+
 def differing(a, b):
     return {f.name for f in dataclasses.fields(a) if getattr(a, f.name) != getattr(b, f.name)}
 
@@ -58,9 +69,12 @@ class TestClaims:
             if setting.experiment not in CLAIMS[name].experiments or CLAIMS[name].budget == "seconds":
                 continue
             (study, *_) = studies({name: CLAIMS[name]}, {place: setting}, config_of, looks=1)
-            (trial,) = tuning_trials(study.arms[0], CLAIMS[name], setting, ONE)
-            made = trial.data in ("moons", "circles", "blobs", "spirals", "xor")
-            assert trial.data_seed != study.arms[0].data_seed if made else trial.eval_split == "train[80%:]"
+            for trial in tuning_trials(study.arms[0], CLAIMS[name], setting, ONE):
+                if trial.data in ("moons", "circles", "blobs", "spirals", "xor"):
+                    assert trial.data_seed != study.arms[0].data_seed
+                else:
+                    assert trial.eval_split.startswith("train[")
+                    assert overlap(trial.train_split, trial.eval_split) == 0
             judged, _ = judging_trials(study.arms[0], {}, ONE)
             assert (judged.train_split, judged.eval_split) == ("train", "test")
 
@@ -135,8 +149,8 @@ class TestCommandLine:
         fields = ["claims=(momentum)", "settings=(spirals)", "draws=3"]
         assert launch.main(["launch.py", "--exp=trends", "--dry-run", *fields]) == 0
         said = capsys.readouterr().out
-        assert "tuning_vectors: 6 trials of vectors" in said
-        assert "program 2: 3 trials" in said
+        assert "tuning_vectors: 18 trials of vectors" in said
+        assert "program 6: 3 trials" in said
         assert "What comes after depends on what comes of these" in said
 
 
