@@ -26,7 +26,7 @@ RECORDED = DOCS / "recorded"
 
 def page(text: str, records: dict[str, Record]) -> str:
     """The text with its blanks filled."""
-    return re.sub(r"\{\{(\w+) (\S+)(.*?)\}\}", lambda m: filled(m[1], records[m[2]], m[3].split()), text)
+    return re.sub(r"\{\{(\w+) (\w+)(.*?)\}\}", lambda m: filled(m[1], records[m[2]], m[3].split()), text)
 
 
 def filled(kind: str, record: Record, which: list[str]) -> str:

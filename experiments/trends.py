@@ -21,6 +21,12 @@ EXPERIMENT = Experiment(
             "settings=(mnist_5k,digits,breast_cancer,spirals)",
             *FULL,
         ),
+        "bn_counterexample": ("claims=(batch_norm)", "settings=(bn_counterexample)", *FULL),
+        "large_batch_counterexample": (
+            "claims=(large_batch)",
+            "settings=(large_batch_counterexample)",
+            *FULL,
+        ),
         "search": (
             "claims=(momentum,large_batch,batch_norm)",
             "settings=(any_points,any_digits)",

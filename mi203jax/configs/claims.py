@@ -202,6 +202,18 @@ SETTINGS = {
     "breakout": Setting("dqn", (*DQN, "env=Breakout-MinAtar", "num_envs=64", *runs_of("256_000"))),
     "treasures": Setting("rewards", ("map=treasures", *runs_of("200_000"))),
     "lure": Setting("rewards", ("map=lure", "gamma=0.9999", *runs_of("500_000"))),
+    "bn_counterexample": Setting(
+        "image_classification",
+        (*MLP, "data=digits/blocks", "hidden=(32,32,32,32)", "batch_size=2", *runs_of("16_000")),
+        FIVE_FOLDS,
+        OF_TEN,
+    ),
+    "large_batch_counterexample": Setting(
+        "image_classification",
+        (*CNN, "data=digits/blocks", "hidden=(32,32,32,32)", *runs_of("4_000")),
+        FIVE_FOLDS,
+        OF_TEN,
+    ),
     "any_points": Setting(
         "vectors",
         (
