@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from importlib.metadata import version
 
 # Before jax is imported: tests and their subprocesses share compiled programs, in a folder of their own.
 if "PYTEST_XDIST_WORKER" not in os.environ:
@@ -9,6 +10,10 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Most programs here run once: compiling them well takes longer than it saves.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+if version("jaxlib").startswith("0.10."):  # another one might not know these, and would not start
+    os.environ.setdefault(
+        "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=4"
+    )
 
 import jax
 import pytest
