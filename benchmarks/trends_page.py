@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.measure import table
 from mi203jax.core.figures import save_figure
 from mi203jax.study.report import LEGEND, Record, markdown, method, results_of, work
 from mi203jax.study.result import ArmResult, Result
@@ -70,11 +71,12 @@ def gradients(record: Record) -> str:
     own = [g for g in record["gradients"] if len(g["norms"]) == deepest]
     kinds = [("none", False), ("batch", False), ("none", True), ("batch", True)]
     names = ["plain", "plain, batch norm", "skips", "skips, batch norm"]
-    rows = [["first weights", *names], ["---"] * 5]
+    rows = []
     for initializer in dict.fromkeys(g["initializer"] for g in own):
         found = {(g["normalization"], g["residual"]): g for g in own if g["initializer"] == initializer}
-        rows.append([f"`{initializer}`", *(_growth(found[kind]) for kind in kinds)])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+        growths = (_growth(found[kind]) for kind in kinds)
+        rows.append({"first weights": f"`{initializer}`"} | dict(zip(names, growths, strict=True)))
+    return table(rows)
 
 
 def _growth(gradient: Record) -> str:
