@@ -32,15 +32,25 @@ EXPERIMENT = Experiment(
             "settings=(any_points,any_digits)",
             *("looks=24", "draws=8", "tuning_seeds=2", "judging_seeds=20"),
         ),
-        "deep": ("claims=(batch_norm)", "settings=(deep_mnist_5k,deep_digits,deep_spirals)", *FULL),
+        "search_momentum": (
+            "claims=(momentum)",
+            "settings=(any_short)",
+            *("looks=24", "draws=8", "tuning_seeds=2", "judging_seeds=20"),
+        ),
+        "deep": ("claims=(batch_norm)", "settings=(deep_mnist_5k,deep_digits,deep_breast_cancer)", *FULL),
         "more": (
             "claims=(standardized,init_small,init_large,xavier,augmentation,adam,adagrad,dropout)",
             "settings=(digits,breast_cancer,spirals)",
             *FULL,
         ),
         "reinforcement": (
+            "claims=(target_network,replay,double_q,dense_reward,dense_score)",
+            "settings=(cartpole,rooms,treasures,lure)",
+            *("draws=20", "tuning_seeds=3", "judging_seeds=12"),
+        ),
+        "breakout": (
             "claims=(target_network,replay,double_q,dense_reward)",
-            "settings=(cartpole,breakout,treasures,lure)",
+            "settings=(breakout)",
             *("draws=20", "tuning_seeds=3", "judging_seeds=12"),
         ),
     },

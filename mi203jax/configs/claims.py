@@ -102,6 +102,13 @@ CLAIMS = {
     ),
     "dense_reward": Claim(
         "Apprentissage",
+        Arm("rewards as they come", ("score=dense",)),
+        Arm("their sum at the end", ("score=sparse",)),
+        ("learning_rate=loguniform(1e-4,1e-2)",),
+        experiments=("dqn",),
+    ),
+    "dense_score": Claim(
+        "Apprentissage",
         Arm("a dense score", ("score=dense",)),
         Arm("a sparse score", ("score=sparse",)),
         ("step_size=loguniform(1e-2,1)",),
@@ -141,7 +148,7 @@ CNN = (*IMAGES, "channels=(8,16)", "convs=1")
 MLP = (*IMAGES, "channels=()")
 VECTORS = (*SLIDES, "frames=2")
 DEEP = (
-    *("hidden=(64,)", "depth=5,10,20,50,100", "residual=false,true"),
+    *("hidden=(64,)", "batch_size=64", "depth=5,10,20,50,100", "residual=false,true"),
     "initializer=uniform,gaussian,xavier,he,orthogonal",  # delta_orthogonal is orthogonal in a dense layer
 )
 
@@ -182,23 +189,24 @@ SETTINGS = {
     ),
     "deep_mnist_5k": Setting(
         "image_classification",
-        (*MLP, *DEEP, "data=mnist_5k", "batch_size=128", *runs_of("20_000")),
+        (*MLP, *DEEP, "data=mnist_5k", *runs_of("10_000")),
         HELD_OUT,
         OF_TEN,
     ),
     "deep_digits": Setting(
         "image_classification",
-        (*MLP, *DEEP, "data=digits/blocks", "batch_size=128", *runs_of("20_000")),
+        (*MLP, *DEEP, "data=digits/blocks", *runs_of("10_000")),
         HELD_OUT,
         OF_TEN,
     ),
-    "deep_spirals": Setting(
+    "deep_breast_cancer": Setting(
         "vectors",
-        (*POINTS, *DEEP, "data=spirals", "noise=0.1", "batch_size=128", *runs_of("20_000")),
-        OTHER_POINTS[:1],
+        (*VECTORS, *DEEP, "data=breast_cancer", *runs_of("10_000")),
+        HELD_OUT,
         OF_TWO,
     ),
     "cartpole": Setting("dqn", (*DQN, "env=CartPole-v1", *runs_of("60_000"))),
+    "rooms": Setting("dqn", (*DQN, "env=Rooms-grid", "channels=8", "hidden=(64,)", *runs_of("60_000"))),
     "breakout": Setting("dqn", (*DQN, "env=Breakout-MinAtar", "num_envs=64", *runs_of("256_000"))),
     "treasures": Setting("rewards", ("map=treasures", *runs_of("200_000"))),
     "lure": Setting("rewards", ("map=lure", "gamma=0.9999", *runs_of("500_000"))),
@@ -227,6 +235,20 @@ SETTINGS = {
         ),
         OTHER_POINTS[:1],
         OF_TWO,
+    ),
+    "any_short": Setting(
+        "image_classification",
+        (
+            *(*IMAGES, "data=digits/blocks", "convs=1"),
+            "channels=choice((),(8,16))",
+            "hidden=choice((),(64,),(32,32,32,32))",
+            "batch_size=choice(32,128)",
+            "momentum=choice(0.9,0.99)",
+            "total_steps=choice(1_000,4_000,16_000)",
+            "eval_every=16_000",
+        ),
+        HELD_OUT,
+        OF_TEN,
     ),
     "any_digits": Setting(
         "image_classification",

@@ -4,6 +4,7 @@ Does not import jax or gymnax, so that a command line that is wrong is answered 
 """
 
 import sys
+from typing import Literal
 
 from mi203jax.core.config import RunConfig, config, static, traced
 from mi203jax.core.errors import UsageError, did_you_mean
@@ -53,6 +54,9 @@ class QLearning(RunConfig):
     total_steps: int = static(512_000, "length of the run, in environment steps", "[1, 2000000000]")
     eval_every: int = static(25_600, "environment steps between two evaluations", "[1, inf)")
     env: str = static("Breakout-MinAtar", "gymnax's with discrete actions, Rooms-grid, SlipperyRooms-grid")
+    score: Literal["dense", "sparse"] = static(
+        "dense", "what is learned from: rewards as they come, or their sum at an episode's end"
+    )
     num_envs: int = static(64, "environments that play side by side", "[1, inf)")
     learning_rate: float = traced(5e-4, "step size of the optimiser", "(0, inf)")
     decay: float = traced(1.0, "part of the step size that is gone at the end, linearly", "[0, 1]")

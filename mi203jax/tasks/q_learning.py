@@ -124,7 +124,7 @@ class Transition(NamedTuple):
 
     obs: jax.Array  # [n, ...]
     action: jax.Array  # [n], int32
-    reward: jax.Array  # [n], float32
+    reward: jax.Array  # [n], float32, what is learned from
     terminated: jax.Array  # [n], bool
     next_obs: jax.Array  # [n, ...], the true successor
 
@@ -147,7 +147,8 @@ def play_step(c: QLearning, params: PyTree, player: Player, eps, key: jax.Array)
     env, step = environment(c).step(world_key, player.env, action)
     returns = player.returns + step.reward
     finished = Mean(jnp.where(step.done, returns, 0.0).sum(), step.done.sum())
-    transition = Transition(player.obs, action, step.reward, step.terminated, step.final_obs)
+    reward = step.reward if c.score == "dense" else jnp.where(step.done, returns, 0.0)
+    transition = Transition(player.obs, action, reward, step.terminated, step.final_obs)
     player = Player(env, step.obs, jnp.where(step.done, 0.0, returns), reset_memory(memory, step.done))
     return player, Played(transition, step.truncated, q, finished)
 

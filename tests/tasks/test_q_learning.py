@@ -108,9 +108,10 @@ def test_evaluation_does_not_touch_training(task, config):
     jax.tree.map(np.testing.assert_array_equal, often.carry.state.params, seldom.carry.state.params)
 
 
-def test_the_players_return_is_what_the_environment_paid(key):
-    """CartPole pays 1 a step, so that an episode's return is its length."""
-    c = dataclasses.replace(SMALL_DQN, env="CartPole-v1", num_envs=16)
+@pytest.mark.parametrize("score", ["dense", "sparse"])
+def test_the_players_return_is_what_the_environment_paid(score, key):
+    """CartPole pays 1 a step, so that an episode's return is its length, whenever it is learned from."""
+    c = dataclasses.replace(SMALL_DQN, env="CartPole-v1", num_envs=16, score=score)
 
     @jax.jit
     def play_on(key):
@@ -118,15 +119,21 @@ def test_the_players_return_is_what_the_environment_paid(key):
 
         def play(player, key):
             player, played = play_step(c, params, player, 1.0, key)
-            return player, (played.finished, (played.transition.terminated | played.truncated))
+            done = played.transition.terminated | played.truncated
+            return player, (played.finished, done, played.transition.reward)
 
         return jax.lax.scan(play, player, jax.random.split(key, 200))[1]
 
-    finished, done = play_on(key)
+    finished, done, learned = play_on(key)
     lengths = []
-    for column in np.asarray(done).T:
+    for column, rewards in zip(np.asarray(done).T, np.asarray(learned).T, strict=True):
         ends = np.flatnonzero(column)
-        lengths += np.diff([-1, *ends]).tolist()
+        own = np.diff([-1, *ends])
+        lengths += own.tolist()
+        expected = np.ones(len(rewards))
+        if score == "sparse":
+            expected[:], expected[ends] = 0, own
+        np.testing.assert_array_equal(rewards, expected)
     assert finished.weight.sum() == len(lengths) > 50
     assert finished.total.sum() == sum(lengths)
 
