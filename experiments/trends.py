@@ -27,6 +27,7 @@ EXPERIMENT = Experiment(
             "settings=(large_batch_counterexample)",
             *FULL,
         ),
+        "momentum_counterexample": ("claims=(momentum)", "settings=(momentum_counterexample)", *FULL),
         "search": (
             "claims=(momentum,large_batch,batch_norm)",
             "settings=(any_points,any_digits)",

@@ -222,6 +222,12 @@ SETTINGS = {
         FIVE_FOLDS,
         OF_TEN,
     ),
+    "momentum_counterexample": Setting(
+        "image_classification",
+        (*CNN, "data=digits/blocks", "hidden=(32,32,32,32)", "momentum=0.99", *runs_of("4_000")),
+        FIVE_FOLDS,
+        OF_TEN,
+    ),
     "any_points": Setting(
         "vectors",
         (
