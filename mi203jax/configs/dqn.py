@@ -6,6 +6,9 @@ from mi203jax.configs.q_learning import QLearning
 from mi203jax.core.config import MAX_INT, config, static, traced
 from mi203jax.core.errors import UsageError
 
+FRAMES = 4
+"""Screens of an observation of Atari games: see `mi203jax.rl.envs.ale.STACK`."""
+
 
 @config
 class DQN(QLearning):
@@ -48,8 +51,22 @@ class DQN(QLearning):
                 f"learning_starts={self.learning_starts} is not before the end: expected less than "
                 f"total_steps={self.total_steps}."
             )
+        if self.is_atari:
+            self._check_frames()
         if self.has_memory:
             self._check_sequences()
+
+    def _check_frames(self) -> None:
+        """What a replay of screens can do."""
+        if self.has_memory:
+            raise UsageError(f"memory={self.memory}: expected none, since Atari's replay has no sequences.")
+        least = (FRAMES + 1) * self.num_envs
+        for name in ("replay_size", "learning_starts"):
+            if getattr(self, name) < least:
+                raise UsageError(
+                    f"{name}={getattr(self, name)}: expected at least {least}, {FRAMES + 1} steps of each of "
+                    f"num_envs={self.num_envs}, since Atari's replay shows {FRAMES} screens and the next one."
+                )
 
     def _check_sequences(self) -> None:
         """What a memory learns from must be there, and make whole batches."""

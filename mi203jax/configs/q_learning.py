@@ -6,6 +6,7 @@ Does not import jax or gymnax, so that a command line that is wrong is answered 
 import sys
 from typing import Literal
 
+from mi203jax.atari import rom_of
 from mi203jax.core.config import RunConfig, config, static, traced
 from mi203jax.core.errors import UsageError, did_you_mean
 
@@ -37,6 +38,9 @@ DISCRETE = {
 GRIDS = {"Rooms-grid": 100, "SlipperyRooms-grid": 100}
 """Our own games on a map, of which Q* can be computed, and the step at which each cuts an episode."""
 
+ATARI = "atari/"
+"""What the names of real Atari games begin with: see `mi203jax.atari`."""
+
 CONTINUOUS = (
     "Pendulum-v1",
     "MountainCarContinuous-v0",
@@ -53,10 +57,15 @@ class QLearning(RunConfig):
 
     total_steps: int = static(512_000, "length of the run, in environment steps", "[1, 2000000000]")
     eval_every: int = static(25_600, "environment steps between two evaluations", "[1, inf)")
-    env: str = static("Breakout-MinAtar", "gymnax's with discrete actions, Rooms-grid, SlipperyRooms-grid")
+    env: str = static("Breakout-MinAtar", "gymnax's with buttons, Rooms-grid, SlipperyRooms-grid, atari/GAME")
     score: Literal["dense", "sparse"] = static(
         "dense", "what is learned from: rewards as they come, or their sum at an episode's end"
     )
+    clip_rewards: bool = static(False, "learn from rewards cut to [-1, 1]; returns are the game's own")
+    sticky: float = static(0.25, "Atari: probability that the machine repeats the action before", "[0, 1]")
+    frame_skip: int = static(4, "Atari: frames of a step, in which the action is held", "[1, 100]")
+    noops: int = static(30, "Atari: the most idle steps before an episode", "[0, 1000]")
+    life_loss: bool = static(False, "Atari: learn as if the game ended with a life")
     num_envs: int = static(64, "environments that play side by side", "[1, inf)")
     learning_rate: float = traced(5e-4, "step size of the optimiser", "(0, inf)")
     decay: float = traced(1.0, "part of the step size that is gone at the end, linearly", "[0, 1]")
@@ -65,7 +74,7 @@ class QLearning(RunConfig):
     epsilon_end: float = traced(0.02, "probability of a random action at last", "[0, 1]")
     exploration_fraction: float = traced(0.1, "part of the run in which ε falls", "(0, 1]")
     max_grad_norm: float = traced(10.0, "global norm at which gradients are clipped", "(0, inf)")
-    channels: int = static(16, "filters of the 3×3 convolution (images only)", "[1, inf)")
+    channels: int = static(16, "filters of the (first) convolution (images only)", "[1, inf)")
     hidden: tuple[int, ...] = static((128,), "widths of the dense layers", "[1, inf)")
     layer_norm: bool = static(False, "normalise each layer before its relu")
     eval_episodes: int = static(32, "greedy episodes in an evaluation", "[1, inf)")
@@ -74,6 +83,12 @@ class QLearning(RunConfig):
     def check(self) -> None:
         """Fields that must fit each other."""
         super().check()
+        if self.is_atari:
+            rom_of(self.env.removeprefix(ATARI))
+            return
+        for name in ("sticky", "frame_skip", "noops", "life_loss"):
+            if getattr(self, name) != getattr(QLearning, name):
+                raise UsageError(f"{name}={getattr(self, name)} is of Atari: expected env=atari/GAME.")
         # An environment that the user registered with gymnax counts too.
         gymnax = sys.modules.get("gymnax")
         known = {*DISCRETE, *GRIDS, *(gymnax.registered_envs if gymnax else ())}
@@ -84,3 +99,13 @@ class QLearning(RunConfig):
             )
         if self.env not in known:
             raise UsageError(f"Unknown env={self.env}. {did_you_mean(self.env, {*known, *CONTINUOUS})}")
+
+    @property
+    def is_atari(self) -> bool:
+        """Whether the environment is a real Atari game."""
+        return self.env.startswith(ATARI)
+
+    @property
+    def is_alone(self) -> bool:
+        """Emulators have their state outside of JAX: no other trial can stand beside."""
+        return self.is_atari

@@ -25,6 +25,8 @@ class ReluQ(DQN):
     def check(self) -> None:
         """Fields that must fit each other."""
         super().check()
+        if self.is_atari:
+            raise UsageError(f"env={self.env}: expected --exp=dqn or --exp=pqn for Atari games.")
         if self.has_memory:
             raise UsageError(
                 f"memory={self.memory}: expected none, since the relu objective has no sequences."

@@ -154,6 +154,11 @@ class BaseConfig:
             UsageError: if the fields contradict each other.
         """
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether a part of its state lies outside of JAX, so that no other trial shares its program."""
+        return False
+
 
 @config
 class RunConfig(BaseConfig):

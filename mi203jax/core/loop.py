@@ -162,7 +162,7 @@ class Group:
         """  # noqa: D205, D212
         self.config = configs[0]
         self._stream = data if isinstance(data, Streaming) else None
-        self.layout = layout or choose_layout(task.on_cpu, len(configs))
+        self.layout = layout or choose_layout(task.on_cpu, len(configs), is_alone=configs[0].is_alone)
         self._count = len(configs)
         self._trials = Trials(self._count, self.layout)
         self.data = self._stream.shared if self._stream else data

@@ -38,7 +38,11 @@ class Layout(NamedTuple):
 
 
 def choose_layout(
-    on_cpu: Literal["vmap", "map"], trials: int, parallel: Parallel = "auto", split: int = 1
+    on_cpu: Literal["vmap", "map"],
+    trials: int,
+    parallel: Parallel = "auto",
+    split: int = 1,
+    is_alone: bool = False,
 ) -> Layout:
     """The layout of a group of trials.
 
@@ -52,10 +56,15 @@ def choose_layout(
         trials: how many there are.
         parallel: what was asked for; "vmap" and "map" use one device.
         split: devices among which each batch is to be divided.
+        is_alone: the configurations', which then is of one trial, whatever is asked for.
 
     Raises:
-        UsageError: if there are not so many devices.
+        UsageError: if there are not so many devices, or the batches of a trial cannot be divided.
     """
+    if is_alone:
+        if split > 1:
+            raise UsageError(f"--devices={split}: expected 1, since what is played is outside of JAX.")
+        return Layout("map")
     there = jax.local_device_count()
     if split > there:
         raise UsageError(f"--devices={split}: expected at most {there}, as many as there are.")

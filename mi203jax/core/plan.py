@@ -47,7 +47,8 @@ def plan(task: Task, trials: Sequence[RunConfig], options: Options, workers: int
 
 def program(task: Task, configs: Sequence[RunConfig], options: Options) -> Group:
     """The program of a piece."""
-    layout = choose_layout(task.on_cpu, len(configs), options.parallel, options.devices)
+    alone = configs[0].is_alone
+    layout = choose_layout(task.on_cpu, len(configs), options.parallel, options.devices, alone)
     return Group(task, configs, task.data(configs[0]), layout)
 
 

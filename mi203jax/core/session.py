@@ -123,7 +123,9 @@ def go_on(session: "Session") -> None:
     directory, options = session.directory, session.options
     for folder in directory.pieces:
         if not folder.is_final:
-            choose_layout(session.task.on_cpu, len(folder.members), options.parallel, options.devices)
+            alone = directory.trials[folder.members[0]].is_alone
+            count = len(folder.members)
+            choose_layout(session.task.on_cpu, count, options.parallel, options.devices, alone)
             session.piece(folder).checkpoints.verify()
     session.interruption.check(directory.path)
     begun, again = directory.provenance(), provenance([])
@@ -160,6 +162,8 @@ class Session:
             Interrupted: after Ctrl-C or SIGTERM, with everything saved.
         """
         self.display.say(f"run directory: {self.directory.path}")
+        if len(self.directory.trials) > 1 and self.directory.trials[0].is_alone:
+            self.display.say("trials run one after the other: a part of their state lies outside of JAX")
         rows = self.train(self.directory.experiment)
         self._conclude(rows)
         return ranked(rows, self.task.objective, self.task.best)

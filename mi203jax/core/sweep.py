@@ -52,7 +52,7 @@ def sweep(
     trained: dict[int, Trained] = {}
     for members in group(configs):
         chosen = [configs[i] for i in members]
-        layout = choose_layout(task.on_cpu, len(members), parallel)
+        layout = choose_layout(task.on_cpu, len(members), parallel, is_alone=chosen[0].is_alone)
         given = data if data is not None else task.data(chosen[0])
         own_keys = None if keys is None else keys[jnp.array(members)]
         ended = _run(task, chosen, given, own_keys, layout)

@@ -141,7 +141,10 @@ def label(c: BaseConfig, fields: Sequence[str]) -> str:
 
 def group(trials: Sequence[BaseConfig]) -> list[list[int]]:
     """Indices of the trials that one compiled program can run, in the order of their first."""
-    return _by(trials, static_part)
+    found = []
+    for members in _by(trials, static_part):
+        found += [[i] for i in members] if trials[members[0]].is_alone else [members]
+    return found
 
 
 def arms(trials: Sequence[BaseConfig]) -> list[list[int]]:

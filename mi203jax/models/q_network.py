@@ -13,29 +13,42 @@ PyTree = Any
 
 
 class QNetwork(nn.Module):
-    """A 3×3 convolution if the observation is an image, then dense layers, then a value an action.
+    """Convolutions if the observation is an image, then dense layers, then a value an action.
 
     Attributes:
         num_actions: number of outputs.
-        channels: filters of the convolution.
+        channels: filters of the first convolution.
         hidden: widths of the dense layers.
         layer_norm: whether each layer is normalised before its relu.
+        screens: whether images are real screens, which get the three convolutions of Mnih et al. (2015), with
+            twice as many filters in the second and the third; with `channels=32` and `hidden=(512,)` it is
+            their network. Other images get one of 3×3.
     """
 
     num_actions: int
     channels: int = 16
     hidden: tuple[int, ...] = (128,)
     layer_norm: bool = True
+    screens: bool = False
 
     @nn.compact
     def __call__(self, obs: jax.Array) -> jax.Array:
-        """`[batch, height, width, channels]` or `[batch, features...]` -> `[batch, actions]`, float32."""
+        """Observations -> `[batch, actions]`, float32.
+
+        Args:
+            obs: `[batch, height, width, channels]` or `[batch, features...]`; screens are
+                `[batch, frames, height, width]`, uint8.
+        """
         x = self._features(obs)  # first: layers get their names in the order in which they are made
         return nn.Dense(self.num_actions)(x)
 
     def _features(self, obs: jax.Array) -> jax.Array:
         x = jnp.asarray(obs, jnp.float32)
-        if x.ndim == 4:
+        if self.screens:
+            x = jnp.moveaxis(x, 1, -1) / 255.0
+            for filters, size, stride in ((1, 8, 4), (2, 4, 2), (2, 3, 1)):
+                x = self._activate(Conv(filters * self.channels, size=size, stride=stride)(x))
+        elif x.ndim == 4:
             x = self._activate(Conv(self.channels)(x))
         x = x.reshape(len(x), -1)
         for width in self.hidden:

@@ -1,8 +1,9 @@
 """Reinforcement learning as pure functions (slides "Deep reinforcement learning")."""
 
 from mi203jax.rl.bellman import bellman_operator, bellman_residual, greedy_policy, policy_value
-from mi203jax.rl.environments import (
+from mi203jax.rl.envs import (
     Environment,
+    Rules,
     TimeStep,
     from_grid_world,
     grid_game,
@@ -12,6 +13,7 @@ from mi203jax.rl.environments import (
 )
 from mi203jax.rl.exploration import epsilon_greedy, linear_decay
 from mi203jax.rl.finite_mdp import FiniteMDP, from_sparse
+from mi203jax.rl.frame_replay import FrameStep, StackedTransition, frame_replay_sample
 from mi203jax.rl.games import GridWorld, from_graph, from_gymnasium, grid_world
 from mi203jax.rl.linear_program import LinearProgram, linear_program
 from mi203jax.rl.planning import Solution, policy_iteration, value_iteration
@@ -23,15 +25,19 @@ from mi203jax.rl.targets import lambda_returns, relu_bellman_loss, td_error, td_
 __all__ = [
     "Environment",
     "FiniteMDP",
+    "FrameStep",
     "GridWorld",
     "Learner",
     "LinearProgram",
+    "Rules",
     "Solution",
+    "StackedTransition",
     "TimeStep",
     "bellman_operator",
     "bellman_residual",
     "double_q_learning",
     "epsilon_greedy",
+    "frame_replay_sample",
     "from_graph",
     "from_grid_world",
     "from_gymnasium",

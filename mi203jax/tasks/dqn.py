@@ -11,6 +11,8 @@ from mi203jax.configs import DQN
 from mi203jax.core.parallel import split_batch
 from mi203jax.core.task import Mean, Metrics, Task
 from mi203jax.rl import (
+    FrameStep,
+    frame_replay_sample,
     replay_add,
     replay_init,
     replay_sample,
@@ -35,6 +37,7 @@ from mi203jax.tasks.q_learning import (
     q_sequence,
     q_values,
     start_playing,
+    weighted_mean,
 )
 
 PyTree = Any
@@ -56,12 +59,16 @@ class Moment(NamedTuple):
     memory: PyTree  # [..., memory_size], before the step, when it was played
 
 
+Entry = Transition | Moment | FrameStep
+"""What the replay keeps of a step: of real Atari games one screen, of which it makes four when it samples."""
+
+
 class State(NamedTuple):
     """Everything that the next iteration needs."""
 
     learner: Learner
     player: Player
-    replay: Transition | Moment  # leaves [replay_capacity, ...]
+    replay: Entry  # leaves [replay_capacity, ...]
     keys: Keys
 
     @property
@@ -83,17 +90,22 @@ def init(c: DQN, data: Any, key: jax.Array) -> State:
     )
 
 
-def example(c: DQN) -> Transition | Moment:
+def example(c: DQN) -> Entry:
     """An entry of the replay, without batch axis."""
     obs = jnp.zeros(environment(c).obs.shape, environment(c).obs.dtype)
+    if c.is_atari:
+        return FrameStep(obs[-1], jnp.int32(0), jnp.float32(0), jnp.bool(False), jnp.bool(False))
     transition = Transition(obs, jnp.int32(0), jnp.float32(0), jnp.bool(False), obs)
     if not c.has_memory:
         return transition
     return Moment(transition, jnp.bool(False), jax.tree.map(lambda m: m[0], empty_memory(c, 1)))
 
 
-def entries(c: DQN, before: Player, played: Played) -> Transition | Moment:
+def entries(c: DQN, before: Player, played: Played) -> Entry:
     """What the replay keeps of a step of each environment."""
+    if before.start is not None:
+        obs, action, reward, terminated, *_ = played.transition
+        return FrameStep(obs[:, -1], action, reward, terminated, before.start)
     if not c.has_memory:
         return played.transition
     return Moment(played.transition, played.transition.terminated | played.truncated, before.memory)
@@ -110,8 +122,8 @@ def loss(c: DQN, params: PyTree, target: PyTree, batch: Transition | Moment) -> 
     goal = td_target(step.reward, step.terminated, c.gamma, q_next, q_select if c.double_q else None)
     error = td_error(q, step.action, goal)
     if c.loss == "huber":
-        return optax.losses.huber_loss(error, delta=c.huber_delta).mean()
-    return optax.losses.squared_error(error).mean()
+        return weighted_mean(optax.losses.huber_loss(error, delta=c.huber_delta), step.weight)
+    return weighted_mean(optax.losses.squared_error(error), step.weight)
 
 
 def values(c: DQN, params: PyTree, batch: Transition | Moment) -> tuple[jax.Array, jax.Array]:
@@ -148,7 +160,7 @@ def step(c: DQN, state: State, data: Any, t: jax.Array, loss: Loss = loss) -> tu
 
 
 def learn(
-    c: DQN, learner: Learner, replay: Transition | Moment, t: jax.Array, key: jax.Array, loss: Loss = loss
+    c: DQN, learner: Learner, replay: Entry, t: jax.Array, key: jax.Array, loss: Loss = loss
 ) -> tuple[Learner, Mean]:
     """`gradient_steps` steps on samples of the replay, then, when it is time, a copy to the target."""
     batches = sample(c, key, replay, (t + 1) * c.num_envs)
@@ -169,8 +181,11 @@ def learn(
     return Learner(params, target, opt_state), Mean(losses.sum(), jnp.float32(c.gradient_steps))
 
 
-def sample(c: DQN, key: jax.Array, replay: Transition | Moment, added) -> Transition | Moment:
+def sample(c: DQN, key: jax.Array, replay: Entry, added) -> Transition | Moment:
     """Batches for each gradient step: transitions, or sequences of them."""
+    if isinstance(replay, FrameStep):
+        shape, stack = (c.gradient_steps, c.batch_size), environment(c).obs.shape[0]
+        return Transition(*frame_replay_sample(key, replay, added, shape, stack, c.num_envs))
     if not c.has_memory:
         return replay_sample(key, replay, added, (c.gradient_steps, c.batch_size))
     shape = c.gradient_steps, c.sequences

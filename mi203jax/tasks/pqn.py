@@ -23,6 +23,7 @@ from mi203jax.tasks.q_learning import (
     play_step,
     q_values,
     start_playing,
+    weighted_mean,
 )
 
 PyTree = Any
@@ -43,6 +44,7 @@ class Phase(NamedTuple):
     obs: jax.Array  # [n, ...]
     action: jax.Array  # [n], int32
     target: jax.Array  # [n], λ-returns
+    weight: jax.Array | None  # [n], as `Transition.weight`
 
 
 def init(c: PQN, data: None, key: jax.Array) -> State:
@@ -86,7 +88,7 @@ def step(c: PQN, state: State, data: None, t: jax.Array) -> tuple[State, Metrics
 def loss(c: PQN, params: PyTree, batch: Phase) -> jax.Array:
     """Half the mean squared distance of Q(s, a) to its λ-return."""
     error = td_error(q_values(c, params, batch.obs), batch.action, batch.target)
-    return optax.losses.l2_loss(error).mean()
+    return weighted_mean(optax.losses.l2_loss(error), batch.weight)
 
 
 def collect(c: PQN, state: State, eps, key: jax.Array) -> tuple[Player, Phase, Mean]:
@@ -98,17 +100,17 @@ def collect(c: PQN, state: State, eps, key: jax.Array) -> tuple[Player, Phase, M
         # An episode is no shorter than a phase, so a time limit cuts each environment at most once in
         # it: one slot an environment keeps the observation at the cut, whose value is needed below.
         is_cut = jax.lax.expand_dims(played.truncated, range(1, cut.ndim))
-        obs, action, reward, terminated, next_obs = played.transition
-        kept = obs, action, reward, terminated, played.truncated, played.q.max(-1), played.finished
+        obs, action, reward, terminated, next_obs, weight = played.transition
+        kept = obs, action, reward, terminated, weight, played.truncated, played.q.max(-1), played.finished
         return (player, jnp.where(is_cut, next_obs, cut)), kept
 
     start = state.player, jnp.zeros_like(state.player.obs)
     (player, cut), steps = jax.lax.scan(play, start, jax.random.split(key, c.num_steps))
-    obs, action, reward, terminated, truncated, q_max, finished = steps
+    obs, action, reward, terminated, weight, truncated, q_max, finished = steps
     q_after, q_cut = (q_values(c, state.params, o).max(-1) for o in (player.obs, cut))
     q_next = jnp.where(truncated, q_cut, jnp.concatenate([q_max[1:], q_after[None]]))
     target = lambda_returns(reward, terminated, truncated, q_next, c.gamma, c.lambda_)
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), Phase(obs, action, target))
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), Phase(obs, action, target, weight))
     return player, flat, Mean(finished.total.sum(), finished.weight.sum())
 
 

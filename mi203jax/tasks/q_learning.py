@@ -13,7 +13,7 @@ from mi203jax.core.task import Figure, Mean, Metrics
 from mi203jax.models import QNetwork, RecurrentQNetwork
 from mi203jax.models.q_network import reset_memory
 from mi203jax.nn import CELLS, zero_state
-from mi203jax.rl import Environment, epsilon_greedy, linear_decay, make, play_episodes
+from mi203jax.rl import Environment, Rules, epsilon_greedy, linear_decay, make, play_episodes
 from mi203jax.tasks.play import animate
 
 PyTree = Any
@@ -26,6 +26,7 @@ class Player(NamedTuple):
     obs: jax.Array  # [num_envs, ...]
     returns: jax.Array  # [num_envs], of the episodes under way, undiscounted
     memory: PyTree = ()  # of the agent, [num_envs, memory_size]; (): it has none
+    start: jax.Array | None = None  # [num_envs], bool: obs is an episode's first; None: nobody needs to know
 
 
 class Keys(NamedTuple):
@@ -35,15 +36,15 @@ class Keys(NamedTuple):
     test: jax.Array  # the evaluation's episodes: the same ones each time, never trained on
 
 
-def environment(c: QLearning) -> Environment:
-    """The environment of the configuration.
+def environment(c: QLearning, purpose: str = "training") -> Environment:
+    """The environment of the configuration, for what it is to serve: see `mi203jax.rl.make`.
 
     Raises:
         UsageError: if it cannot be made: its actions are continuous, or it needs a file that cannot be
             had, as MNISTBandit-bsuite does offline.
     """
     try:
-        return make(c.env)
+        return make(c.env, Rules(c.sticky, c.frame_skip, c.noops, c.life_loss), purpose)
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(
             f"env={c.env} cannot be made: {error}. Choose another, such as Breakout-MinAtar."
@@ -52,7 +53,7 @@ def environment(c: QLearning) -> Environment:
 
 def network(c: QLearning) -> QNetwork:
     """The network of the configuration, without its parameters."""
-    shape = environment(c).num_actions, c.channels, c.hidden, c.layer_norm
+    shape = environment(c).num_actions, c.channels, c.hidden, c.layer_norm, c.is_atari
     if isinstance(c, DQN) and c.has_memory:
         return RecurrentQNetwork(*shape, c.memory, c.memory_size)
     return QNetwork(*shape)
@@ -103,6 +104,11 @@ def init_network(c: QLearning, key: jax.Array) -> PyTree:
     return net.init(key, first)
 
 
+def weighted_mean(values: jax.Array, weight: jax.Array | None) -> jax.Array:
+    """The mean of `[n]` by `Transition.weight`."""
+    return values.mean() if weight is None else (weight * values).sum() / jnp.maximum(weight.sum(), 1.0)
+
+
 def progress(c: QLearning, t) -> jax.Array:
     """The part of the run that is done before iteration t, in [0, 1)."""
     return jnp.asarray(t, jnp.float32) / c.num_iterations
@@ -116,7 +122,8 @@ def epsilon(c: QLearning, t) -> jax.Array:
 def start_playing(c: QLearning, key: jax.Array) -> Player:
     """The first observation of each environment, and nothing remembered."""
     env, obs = environment(c).reset(key, c.num_envs)
-    return Player(env, obs, jnp.zeros(c.num_envs), empty_memory(c, c.num_envs))
+    start = jnp.ones(c.num_envs, bool) if c.is_atari else None
+    return Player(env, obs, jnp.zeros(c.num_envs), empty_memory(c, c.num_envs), start)
 
 
 class Transition(NamedTuple):
@@ -127,6 +134,7 @@ class Transition(NamedTuple):
     reward: jax.Array  # [n], float32, what is learned from
     terminated: jax.Array  # [n], bool
     next_obs: jax.Array  # [n, ...], the true successor
+    weight: jax.Array | None = None  # [n], 0 where this is none, and not to be learned from; None: 1
 
 
 class Played(NamedTuple):
@@ -148,8 +156,13 @@ def play_step(c: QLearning, params: PyTree, player: Player, eps, key: jax.Array)
     returns = player.returns + step.reward
     finished = Mean(jnp.where(step.done, returns, 0.0).sum(), step.done.sum())
     reward = step.reward if c.score == "dense" else jnp.where(step.done, returns, 0.0)
-    transition = Transition(player.obs, action, reward, step.terminated, step.final_obs)
-    player = Player(env, step.obs, jnp.where(step.done, 0.0, returns), reset_memory(memory, step.done))
+    if c.clip_rewards:
+        reward = jnp.clip(reward, -1.0, 1.0)
+    stop = step.terminated if step.life_lost is None else step.terminated | step.life_lost
+    weight = None if step.began is None else (~step.began).astype(jnp.float32)
+    transition = Transition(player.obs, action, reward, stop, step.final_obs, weight)
+    returns = jnp.where(step.done, 0.0, returns)
+    player = Player(env, step.obs, returns, reset_memory(memory, step.done), step.began)
     return player, Played(transition, step.truncated, q, finished)
 
 
@@ -170,14 +183,15 @@ def evaluate(c: QLearning, state: Any, data: None) -> Metrics:
         return q.argmax(-1), memory
 
     n = c.eval_episodes
-    returns, lengths = play_episodes(environment(c), greedy, state.keys.test, n, empty_memory(c, n))
+    env = environment(c, "evaluation")
+    returns, lengths = play_episodes(env, greedy, state.keys.test, n, empty_memory(c, n))
     return {"return": returns.mean(), "return_std": returns.std(), "length": lengths.mean(dtype=jnp.float32)}
 
 
 def figures(c: QLearning, state: Any, data: None) -> dict[str, Figure]:
     """The trained agent at play, frame by frame."""
     del data
-    env = environment(c)
+    env = environment(c, "evaluation")
 
     @jax.jit
     def play(params, key):

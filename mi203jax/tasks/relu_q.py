@@ -12,7 +12,7 @@ from mi203jax.configs import ReluQ
 from mi203jax.configs.q_learning import GRIDS
 from mi203jax.core.task import Figure, Metrics, Task
 from mi203jax.rl import FiniteMDP, grid_game, relu_bellman_loss, see_grid, value_iteration
-from mi203jax.rl.environments import PLAYER
+from mi203jax.rl.envs.grid import PLAYER
 from mi203jax.rl.finite_mdp import successors
 from mi203jax.tasks import dqn, q_learning
 from mi203jax.tasks.q_learning import Transition, progress, q_values

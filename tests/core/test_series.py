@@ -6,6 +6,7 @@ import signal
 from dataclasses import replace
 
 import jax
+import numpy as np
 import pytest
 
 from mi203jax.core.config import BaseConfig, config, static
@@ -13,8 +14,10 @@ from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.piece import Options
+from mi203jax.core.piece_folder import Status
 from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.series import Conclusion, Part, Series, begin_series, resume_series
+from mi203jax.core.task import Animation
 from mi203jax.core.trials import Sweep
 from tests.core import toy
 from tests.core.toy import Toy, exact_loss
@@ -43,11 +46,30 @@ def next_of(c: Two, find, ended):
 
 def conclude(c: Two, find, ended, provenance):
     losses = {n: [row["eval/loss"] for row in part.rows] for n, part in ended.items()}
-    work = {n: (p.work["programs"], p.work["seconds"] > 0) for n, p in ended.items()}
-    return Conclusion("it is over", {"losses.json": json.dumps({"losses": losses, "work": work})})
+    seconds = {n: [row["seconds"] for row in part.rows] for n, part in ended.items()}
+    work = {n: dict(part.work) for n, part in ended.items()}
+    told = json.dumps({"work": work, "seconds": seconds, "seeds": provenance["seeds"]})
+    still = Animation([np.zeros((8, 8, 3), np.uint8)], 5.0)
+    return Conclusion("it is over", {"losses.json": json.dumps(losses), "work.json": told}, {"still": still})
 
 
 EXPERIMENT = Experiment(Two(), "", series=Series(next_of, conclude))
+
+
+class Marks:
+    """An engine that trains nothing: what has two dimensions is done, all else ends as is said."""
+
+    workers = 1
+
+    def __init__(self, status):
+        self.status = status
+
+    def run(self, session, pieces):
+        for folder in pieces:
+            trials = [session.directory.trials[i] for i in folder.members]
+            folder.statuses = [Status("done" if c.dimension == 2 else self.status) for c in trials]
+            folder.save_statuses()
+            session.ended(folder)
 
 
 def find_toy(name, task=toy.task):
@@ -67,8 +89,8 @@ def resume(path, find=find_toy):
         return resume_series(directory, EXPERIMENT, QUIET, interruption, find)
 
 
-def found(path):
-    return json.loads((path / "losses.json").read_text())
+def found(path, name="losses"):
+    return json.loads((path / f"{name}.json").read_text())
 
 
 def dying(at_trials, number=signal.SIGTERM):
@@ -92,22 +114,67 @@ class TestBegin:
     def test_a_part_depends_on_what_came_before(self, tmp_path):
         rows = begin(tmp_path)
         assert len(rows) == 4
-        losses, work = found(tmp_path).values()
+        losses, (work, seconds, seeds) = found(tmp_path), found(tmp_path, "work").values()
         rate = Toy(learning_rate=0.1)
         first = [Toy(learning_rate=0.05), rate]
         assert losses["first"] == pytest.approx([exact_loss(c, 40) for c in first], rel=1e-4)
         second = [replace(rate, dimension=d) for d in (1, 2)]
         assert losses["second"] == pytest.approx([exact_loss(c, 40) for c in second], rel=1e-4)
-        assert work == {"first": [1, True], "second": [2, True]}
+        assert [(w["trials"], w["programs"], w["resumed"]) for w in work.values()] == [(2, 1, 0), (2, 2, 0)]
+        # The trials of a program run at the same time, programs one after the other.
+        took = {"first": max(seconds["first"]), "second": sum(seconds["second"])}
+        assert {n: w["seconds"] for n, w in work.items()} == pytest.approx(took)
+        for name, part in work.items():
+            origin = found(tmp_path / "parts" / name, "provenance")
+            assert (part["begun"], part["finished"]) == (origin["time"], origin["finished"])
+        assert seeds == [0]  # the series' own
 
     def test_each_part_is_a_run_that_is_finished(self, tmp_path):
         begin(tmp_path)
         for path in (tmp_path, tmp_path / "parts/first", tmp_path / "parts/second"):
-            assert "finished" in json.loads((path / "provenance.json").read_text())
-        assert json.loads((tmp_path / "config.json").read_text())["experiment"] == "two"
+            assert "finished" in found(path, "provenance")
+        assert found(tmp_path, "provenance")["layout"] == {"parallel": "auto", "devices": 1}
+        assert found(tmp_path, "config")["experiment"] == "two"
+        assert (tmp_path / "figures/still.gif").is_file()
         assert (tmp_path / "parts/second/results.csv").read_text().count("done") == 2
         with pytest.raises(UsageError, match="this run is finished"):
             resume(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("status", "fail_fast", "ended", "is_over"),
+        [
+            ("failed", False, ["failed", "done"], False),
+            ("failed", True, ["failed"], False),
+            ("diverged", False, ["diverged", "done"], True),
+            ("diverged", True, ["diverged"], False),
+        ],
+    )
+    def test_a_lost_part_ends_the_series_after_those_beside_it(
+        self, tmp_path, capsys, status, fail_fast, ended, is_over
+    ):
+        asked = []
+
+        def next_of(c, find, ended):
+            asked.append(list(ended))
+            trials = {f"of_{d}": [Toy(dimension=d)] for d in (1, 2)}
+            return {} if ended else {name: Part("toy", own) for name, own in trials.items()}
+
+        def conclude(c, find, ended, provenance):
+            return Conclusion("it is over")
+
+        experiment = EXPERIMENT._replace(series=Series(next_of, conclude))
+        options = Options(fail_fast=fail_fast)
+        with Interruption() as interruption:
+            sweep, marks = Sweep(Two()), Marks(status)
+            rows = begin_series(
+                "two", experiment, sweep, str(tmp_path), options, interruption, find_toy, marks
+            )
+        assert [row["status"] for row in rows] == ended
+        assert asked == [[], []] + [["of_1", "of_2"]] * is_over  # once to plan
+        assert ("finished" in found(tmp_path, "provenance")) == is_over
+        told = capsys.readouterr().out
+        assert ("it is over" in told) == is_over
+        assert (f"--resume={tmp_path} goes on" in told) != is_over
 
     def test_mistakes_write_nothing(self, tmp_path):
         with pytest.raises(UsageError, match=r"learning_rate=-1.0: expected a finite number in \(0, inf\)"):
@@ -133,6 +200,8 @@ class TestResume:
         resume(tmp_path / "cut")
         begin(tmp_path / "whole")
         assert found(tmp_path / "cut") == found(tmp_path / "whole")
+        resumed = {n: w["resumed"] for n, w in found(tmp_path / "cut", "work")["work"].items()}
+        assert resumed == {"first": int(dimensions == (2,)), "second": int(dimensions == (1,))}
 
     def test_parts_of_other_trials_are_refused(self, tmp_path):
         with pytest.raises(Interrupted):

@@ -60,14 +60,17 @@ class TestCells:
 
 
 class TestArms:
-    setting = Setting("image_classification", (), microseconds={16: 3.0, 32: 2.0, 128: 1.0})
+    setting = Setting("image_classification", (), microseconds={16: 3.0, 32: 2.0, 128: 0.9})
     cell = ImageClassification(batch_size=32, total_steps=6_400)
 
     def arms(self, budget, setting=setting):
         claim = CLAIM._replace(
             first=Arm("large", ("batch_size=128",)), second=Arm("small", ("batch_size=16",)), budget=budget
         )
-        return [(c.batch_size, c.total_steps, c.num_iterations) for c in arms_of(claim, setting, self.cell)]
+        found = arms_of(claim, setting, self.cell)
+        if budget != "examples":
+            assert [c.eval_every for c in found] == [c.total_steps for c in found]  # measured at the end
+        return [(c.batch_size, c.total_steps, c.num_iterations) for c in found]
 
     def test_equal_examples(self):
         assert self.arms("examples") == [(128, 6_400, 50), (16, 6_400, 400)]
@@ -77,11 +80,13 @@ class TestArms:
 
     def test_equal_seconds(self):
         # 6,400 examples at 2 µs are 12.8 ms
-        assert [(b, n) for b, n, _ in self.arms("seconds")] == [(128, 12_800), (16, 4_267)]
+        assert [(b, n) for b, n, _ in self.arms("seconds")] == [(128, 14_222), (16, 4_267)]
 
-    def test_seconds_that_nobody_measured(self):
-        with pytest.raises(UsageError, match="batches of 16 is not known.*benchmarks.batch_time"):
-            self.arms("seconds", Setting("image_classification", (), microseconds={32: 1.0, 128: 1.0}))
+    @pytest.mark.parametrize("unknown", [16, 32])  # of an arm, of the setting
+    def test_seconds_that_nobody_measured(self, unknown):
+        known = {b: 1.0 for b in (16, 32, 128) if b != unknown}
+        with pytest.raises(UsageError, match=f"batches of {unknown} is not known.*benchmarks.batch_time"):
+            self.arms("seconds", Setting("image_classification", (), microseconds=known))
 
     def test_common_fields_and_an_arms_own_come_after_the_settings(self):
         claim = CLAIM._replace(common=("noise=0.1", "dimension=7"))
@@ -106,6 +111,12 @@ class TestStudies:
     def test_cells_that_differ_in_what_the_arms_decide_are_one(self):
         grid = Setting("toy", ("dimension=3,4", "noise=0,0.1"))
         found = studies({"size": CLAIM}, {"grid": grid}, lambda name: Toy())
+        assert [s.cell for s in found] == ["noise=0", "noise=0.1"]
+
+    def test_so_are_cells_that_differ_in_what_both_arms_are_given(self):
+        grid = Setting("toy", ("total_steps=20,40", "noise=0,0.1"))
+        claim = CLAIM._replace(common=("total_steps=40",))
+        found = studies({"size": claim}, {"grid": grid}, lambda name: Toy())
         assert [s.cell for s in found] == ["noise=0", "noise=0.1"]
 
     def test_names_stay_apart(self):
@@ -145,6 +156,15 @@ class TestTrials:
         assert found.scores == pytest.approx(of_draws)
         assert found.values == [{"learning_rate": c.learning_rate} for c in first[::2]]
 
+    def test_they_are_drawn_as_was_asked(self):
+        def sixteenths(search):
+            effort = EFFORT._replace(draws=16, tuning_seeds=1, search=search)
+            trials = tuning_trials(Toy(), CLAIM, self.setting, effort)
+            return sorted(int(8 * math.log10(100 * c.learning_rate)) for c in trials)
+
+        assert sixteenths("sobol") == list(range(16))  # one in each: what a Sobol sequence is for
+        assert sixteenths("random") != list(range(16))
+
     def test_judging_uses_fresh_seeds(self):
         found = judging_trials(Toy(dimension=2), {"learning_rate": 0.5}, EFFORT)
         assert found == [Toy(dimension=2, learning_rate=0.5, seed=s) for s in (100, 101, 102)]
@@ -181,6 +201,11 @@ class TestTuned:
     def test_of_equals_the_middle_one(self):
         assert tuned(TRIALS, [0.5] * 6, "max", CLAIM).chosen == {"learning_rate": 0.2}
         assert tuned(TRIALS[::-1], [0.5] * 6, "max", CLAIM).chosen == {"learning_rate": 0.2}
+
+    def test_the_middle_by_the_first_field_that_is_tuned(self):
+        trials = [Toy(learning_rate=r, noise=n) for r, n in ((0.3, 0.2), (0.1, 0.3), (0.2, 0.1))]
+        claim = CLAIM._replace(space=("learning_rate=loguniform(1e-2,1)", "noise=uniform(0,1)"))
+        assert tuned(trials, [0.5] * 3, "max", claim).chosen == {"learning_rate": 0.2, "noise": 0.1}
 
     def test_nothing_measured(self):
         found = tuned(TRIALS, [None] * 6, "max", CLAIM)

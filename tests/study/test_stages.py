@@ -95,6 +95,11 @@ class TestStages:
             own = [Toy(noise=noise, seed=3_100 + k, **arm.chosen) for k in range(6)]
             assert arm.scores == [by_config[c]["eval/loss"] for c in own]
 
+    def test_without_looks_there_is_nothing_to_correct_for(self, ran):
+        results, ended = ran
+        assert {r.looked_at for r in results} == {1}
+        assert found(PLAN, find, ended).looked == []
+
     def test_trials_that_claims_share_run_once(self):
         twice = PLAN._replace(claims={"fewer": FEWER, "again": FEWER})
         (part,) = next_parts(twice, find, {}).values()
@@ -135,11 +140,24 @@ class TestFailures:
         broken = ended | {
             "judging_toy": with_rows(ended["judging_toy"], lambda c: change if c == lost else {})
         }
-        for worth, counted in ((0.7, 0.7), (None, 1e30)):
+        for worth, counted in ((0.7, 0.7), (0.0, 0.0), (None, 1e30)):
             plan = PLAN._replace(settings={"plain": SETTINGS["plain"]._replace(diverged=worth)})
             fewer, same = found(plan, find, broken).results
             assert fewer.first.scores[0] == counted
+            assert fewer.first.scores[1:] == ran[0][0].first.scores[1:]
             assert (fewer.first.diverged, fewer.second.diverged, same.first.diverged) == (1, 0, 0)
+
+    def test_so_it_does_while_tuning(self, ran):
+        tuning = ran[1]["tuning_toy"]
+        *_, second, largest = sorted({c.learning_rate for c in tuning.trials})
+        change = {"status": "diverged", "eval/loss": 0.0}
+        lost = (1, largest)
+        broken = with_rows(tuning, lambda c: change if (c.dimension, c.learning_rate) == lost else {})
+        plan = PLAN._replace(
+            claims={"fewer": FEWER}, settings={"plain": SETTINGS["plain"]._replace(diverged=5.0)}
+        )
+        (part,) = next_parts(plan, find, {"tuning_toy": broken}).values()
+        assert {(c.dimension, c.learning_rate) for c in part.trials} == {(1, second), (2, largest)}
 
 
 class TestLooks:
@@ -183,3 +201,46 @@ class TestLooks:
         looked = found(self.plan, find, ended).looked
         assert [x.cell for x in looked] == [s.cell for s in asked]
         assert [x.advantage for x in looked] == pytest.approx(advantages)
+
+    def test_where_more_is_better_the_others_are_the_most_reversed(self):
+        def find_max(name):
+            return toy.EXPERIMENT._replace(task=toy.task._replace(best="max"))
+
+        advantages = [0.3, -0.2, 0.1, -0.4, 0.0]  # of a loss
+        ended, asked = self.tuning(advantages)
+        (part,) = next_parts(self.plan, find_max, ended).values()
+        judged = {(c.noise, c.per_iteration, c.dimension) for c in part.trials}
+        assert judged == {(a.noise, a.per_iteration, a.dimension) for k in (0, 2) for a in asked[k].arms}
+        tried = [list(dict.fromkeys(c.learning_rate for c in t.trials)) for t in ended.values()]
+        assert {c.learning_rate for c in part.trials} == {tried[0][1]}  # `tuning` gives it the largest loss
+        ended["judging_toy"] = Ended(part.trials, [{"eval/loss": 1.0, "status": "done"}] * len(part.trials))
+        came = found(self.plan, find_max, ended)
+        assert [x.advantage for x in came.looked] == pytest.approx([-a for a in advantages])
+        assert {r.best for r in came.results} == {"max"}
+
+    def test_as_many_of_each_claim(self):
+        plan = self.plan._replace(claims={"fewer": FEWER, "again": FEWER})
+        ended, asked = self.tuning([0.3, -0.2, 0.1, -0.4, 0.0])
+        (part,) = next_parts(plan, find, ended).values()
+        ended["judging_toy"] = Ended(part.trials, [{"eval/loss": 1.0, "status": "done"}] * len(part.trials))
+        results = found(plan, find, ended).results
+        cells = (asked[3].cell, asked[1].cell)
+        assert [(r.claim, r.cell) for r in results] == [
+            (n, cell) for n in ("fewer", "again") for cell in cells
+        ]
+
+    def test_a_cell_without_a_number_is_told_and_counts_as_looked_at(self):
+        ended, asked = self.tuning([0.3, -0.2, 0.1, -0.4, 0.0])
+        lost = asked[3].arms[0]
+        ended["tuning_toy"] = with_rows(
+            ended["tuning_toy"],
+            lambda c: {"eval/loss": None} if (c.noise, c.dimension) == (lost.noise, 1) else {},
+        )
+        (part,) = next_parts(self.plan, find, ended).values()
+        ended["judging_toy"] = Ended(part.trials, [{"eval/loss": 1.0, "status": "done"}] * len(part.trials))
+        came = found(self.plan, find, ended)
+        assert [r.cell for r in came.results] == [asked[1].cell, asked[4].cell]
+        assert [x.cell for x in came.looked] == [asked[k].cell for k in (0, 1, 2, 4)]
+        assert {r.looked_at for r in came.results} == {5}
+        told = f"fewer in any {asked[3].cell}: no configuration of the first arm gave a number"
+        assert came.left_out == [told]

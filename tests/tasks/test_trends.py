@@ -14,7 +14,8 @@ from mi203jax.core.errors import UsageError
 from mi203jax.core.series import Ended
 from mi203jax.study.plan import Effort, judging_trials, studies, tuning_trials
 from mi203jax.study.result import from_json
-from mi203jax.tasks.trends import series
+from mi203jax.tasks.depth_map import Gradient
+from mi203jax.tasks.trends import gradients, series
 
 ORIGIN = {
     "time": "2026-01-31T10:00:00+01:00",
@@ -102,7 +103,7 @@ class TestConfig:
                 {"settings": ("any_points",)},
                 "settings=(any_points) is drawn: expected looks=COUNT beside it.",
             ),
-            ({"looks": 3}, "looks=3: settings=(digits) is fixed: expected one of any_points, any_digits."),
+            ({"looks": 3}, "looks=3: settings=(digits) is fixed: expected one of any_points, any_"),
             ({"seed": 2_147_483}, "seed=2147483: expected at most 2147482."),
             ({"judging_seeds": 901}, "judging_seeds=901: expected a whole number in [5, 900]"),
         ],
@@ -111,6 +112,10 @@ class TestConfig:
         with pytest.raises(UsageError) as error:
             Trends(**fields)
         assert message in str(error.value)
+
+    def test_effort(self):
+        c = Trends(draws=2, tuning_seeds=3, judging_seeds=5, search="random", seed=7)
+        assert c.effort == Effort(draws=2, tuning_seeds=3, judging_seeds=5, search="random", seed=7)
 
     def test_seeds_of_the_last_study_are_seeds(self):
         c = Trends(seed=2_147_482, judging_seeds=900)
@@ -178,15 +183,53 @@ class TestConclude:
         assert [(r.claim, r.setting) for r in found] == [
             (claim, place) for claim in ("momentum", "batch_norm") for place in ("digits", "spirals")
         ]
+        assert set(record["microseconds"]) == {"digits", "spirals"}
         assert {"forest", "luck", "where"} <= set(conclusion.figures)
+        for name in conclusion.figures:
+            assert f"(figures/{name}.png)" in conclusion.texts["study.md"]
         assert conclusion.summary.count("\n") == 6
 
     def test_a_search_tells_what_it_looked_at(self):
         c = Trends(claims=("momentum",), settings=("any_points",), draws=2, looks=4, candidates=1)
         conclusion = series.conclude(c, experiments.get, made_up(c), ORIGIN)
         record = json.loads(conclusion.texts["study.json"])
+        assert (record["effort"]["looks"], record["effort"]["candidates"]) == (4, 1)
+        assert record["microseconds"] == {}  # they are of settings that know them
         assert len(record["looked"]) == 4
         (result,) = record["results"]
         assert result["looked_at"] == 4
         assert result["cell"] == min(record["looked"], key=lambda x: x["advantage"])["cell"]
         assert "looks_momentum" in conclusion.figures
+
+    def test_what_could_not_be_judged_is_told(self, monkeypatch):
+        monkeypatch.setattr("mi203jax.tasks.trends.figures", lambda results, looked: {})
+        c = Trends(claims=("momentum",), settings=("spirals",), draws=1, judging_seeds=5)
+        ended = made_up(c)
+        ended["judging_vectors"].rows[-1]["eval/accuracy"] = None
+        conclusion = series.conclude(c, experiments.get, ended, ORIGIN)
+        record = json.loads(conclusion.texts["study.json"])
+        assert record["left_out"] == ["momentum in spirals: 1 of 5 seeds of SGD gave no number"]
+        assert record["results"] == []
+        assert "Not judged: momentum in spirals: 1 of 5" in conclusion.summary
+
+    def test_gradients_are_kept_and_drawn(self, monkeypatch):
+        own = Gradient("he", "none", residual=False, norms=[2.0, 1.0], growth=2.0, theory=None)
+        for name, value in (("figures", {}), ("gradients", [own]), ("depth_map", "drawn")):
+            monkeypatch.setattr(f"mi203jax.tasks.trends.{name}", lambda *of, value=value: value)
+        c = Trends(claims=("momentum",), settings=("spirals",), draws=1, judging_seeds=5)
+        conclusion = series.conclude(c, experiments.get, made_up(c), ORIGIN)
+        assert json.loads(conclusion.texts["study.json"])["gradients"] == [own._asdict()]
+        assert conclusion.figures == {"depth_map": "drawn"}
+
+    def test_gradients_are_of_the_first_setting_with_depth(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr("mi203jax.tasks.trends.initial_gradients", lambda *of: asked.append(of) or [])
+        settings = ("spirals", "deep_breast_cancer", "deep_digits")
+        gradients(Trends(claims=("batch_norm",), settings=settings), experiments.get)
+        ((experiment, configs),) = asked
+        assert experiment == "vectors"
+        assert {c.data for c in configs} == {"breast_cancer"}
+        assert len(configs) == 5 * 2 * 5 * 2  # depths, with and without skips, first weights, arms
+
+    def test_without_depth_there_are_none(self):
+        assert gradients(Trends(), experiments.get) == []

@@ -1,0 +1,29 @@
+"""Names of the Atari games that ale-py has. Does not import jax, so that a mistake is answered at once."""
+
+import functools
+
+from mi203jax.core.errors import UsageError, did_you_mean
+from mi203jax.core.extras import require
+
+
+@functools.cache
+def games() -> dict[str, str]:
+    """The ROM of each game, "space_invaders" of "SpaceInvaders".
+
+    Raises:
+        UsageError: if ale-py is not installed.
+    """
+    roms = require("ale_py.roms", "env=atari/GAME", "atari").get_all_rom_ids()
+    return {rom.title().replace("_", ""): rom for rom in sorted(roms)}  # as gymnasium registers them
+
+
+def rom_of(game: str) -> str:
+    """The ROM of a game.
+
+    Raises:
+        UsageError: if there is no such game, with the nearest names, or ale-py is not installed.
+    """
+    known = games()
+    if game not in known:
+        raise UsageError(f"Unknown env=atari/{game}. {did_you_mean(game, known)}")
+    return known[game]

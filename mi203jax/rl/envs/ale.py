@@ -1,0 +1,184 @@
+"""Real Atari games inside a compiled program (slide "Exemple Atari"), by the Arcade Learning Environment.
+
+The emulators are stepped by a custom call of XLA's, and their state lives outside of JAX. So they cannot be
+put under `jax.vmap`; and a program that is resumed finds them gone: its episodes begin anew.
+"""
+
+import functools
+import secrets
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mi203jax.atari import rom_of
+from mi203jax.core.errors import UsageError
+from mi203jax.core.memory import available
+from mi203jax.rl.envs.interface import Environment, TimeStep
+
+PREFIX = "atari/"
+STACK, SIDE = 4, 84
+"""Screens that one sees at a time, and their height and width."""
+
+BYTES = 3_000_000
+"""That an emulator takes, a little more than measured."""
+
+BUTTONS = {"NOOP": "nothing", "UP": "up", "DOWN": "down", "LEFT": "left", "RIGHT": "right", "FIRE": "fire"}
+
+
+class Rules(NamedTuple):
+    """How a game is played.
+
+    Attributes:
+        sticky: probability that the emulator repeats the action before, in each of its frames: 0.25 by
+            Machado et al. (2018), "Revisiting the Arcade Learning Environment".
+        frame_skip: frames of the emulator in a step, of which the action is held.
+        noops: the most steps without action, drawn uniformly, after which an episode begins.
+        life_loss: whether learning takes the loss of a life for the end; the game goes on.
+        max_frames: after which an episode is cut: half an hour of play.
+    """
+
+    sticky: float = 0.25
+    frame_skip: int = 4
+    noops: int = 30
+    life_loss: bool = False
+    max_frames: int = 108_000
+
+
+class Played(NamedTuple):
+    """What JAX knows of the emulators."""
+
+    session: jax.Array  # int32, of the process and the emulators that it made
+    over: jax.Array  # [n], bool: the episode ended, and the next step begins another one
+    lives: jax.Array  # [n], int32
+
+
+STANDARD = Rules()
+
+
+def make_atari(name: str, rules: Rules = STANDARD, purpose: str = "training") -> Environment:
+    """A game of the Arcade Learning Environment.
+
+    Its observations are the last four screens, `[4, 84, 84]`, uint8, in grey, the newest one last, zeros
+    before the episode's first. The step after an episode's end plays no action: it gives the first
+    observation of the next, and says so (`TimeStep.began`).
+
+    Args:
+        name: "atari/Breakout", say: see `mi203jax.atari.games`.
+        rules: how it is played.
+        purpose: emulators are shared by all that have the same name, rules, number and purpose: only one of
+            them may be under way.
+
+    Raises:
+        UsageError: if there is no such game, or ale-py is not installed.
+    """
+    rom = rom_of(name.removeprefix(PREFIX))
+    actions = _buttons(rom)
+    emulators = functools.partial(_emulators, rom, rules, purpose)
+
+    def reset(key: jax.Array, n: int) -> tuple[Played, jax.Array]:
+        emulator = emulators(n)
+        obs, lives = emulator.reset(jax.random.randint(key, (n,), 0, np.iinfo(np.int32).max))
+        return Played(jnp.int32(emulator.session), jnp.zeros(n, bool), lives), obs
+
+    def step(key: jax.Array, state: Played, action: jax.Array) -> tuple[Played, TimeStep]:
+        n = len(action)
+        emulator = emulators(n)
+
+        def go_on():
+            obs, reward, terminated, truncated, lives = emulator.step(action.astype(jnp.int32))
+            lost = (lives < state.lives) & ~state.over & rules.life_loss
+            after = state._replace(over=terminated | truncated, lives=lives)
+            reward = reward.astype(jnp.float32)
+            return after, TimeStep(obs, reward, terminated, truncated, obs, state.over, lost)
+
+        def begin_anew():
+            after, obs = reset(key, n)
+            no = jnp.zeros(n, bool)
+            return after, TimeStep(obs, jnp.zeros(n), no, no, obs, ~no, no)
+
+        return jax.lax.cond(state.session == emulator.session, go_on, begin_anew)
+
+    shape = jax.ShapeDtypeStruct((STACK, SIDE, SIDE), jnp.uint8)
+    limit = -(-rules.max_frames // rules.frame_skip)
+    return Environment(name, reset, step, len(actions), actions, limit, shape)
+
+
+class _Emulators(NamedTuple):
+    reset: Callable[..., Any]  # seeds [n] -> obs, lives
+    step: Callable[..., Any]  # actions [n] -> obs, reward, terminated, truncated, lives
+    session: int  # that a state of another process does not have
+
+
+@functools.cache
+def _emulators(rom: str, rules: Rules, purpose: str, n: int) -> _Emulators:
+    """Emulators side by side; a thread for each core steps them."""
+    from ale_py.vector_env import AtariVectorEnv
+
+    del purpose  # a part of what they are found by
+    if n * BYTES > available():
+        raise UsageError(
+            f"{n:,} emulators take about {n * BYTES / 1e9:.3g} gigabytes, {available() / 1e9:.3g} are free: "
+            f"expected at most {available() // BYTES:,} (num_envs, eval_episodes)."
+        )
+    games = AtariVectorEnv(
+        rom,
+        n,
+        repeat_action_probability=rules.sticky,
+        frameskip=rules.frame_skip,
+        noop_max=rules.noops,
+        max_num_frames_per_episode=rules.max_frames,
+        reward_clipping=False,
+        stack_num=STACK,
+        img_height=SIDE,
+        img_width=SIDE,
+    )
+    # Their constants are made now: under a trace they would leak.
+    with jax.ensure_compile_time_eval():
+        handle, xla_reset, xla_step = games.xla()
+    handle = np.asarray(handle)
+
+    def reset(seeds):
+        _, (obs, info) = xla_reset(handle, seeds)
+        return obs, info["lives"]
+
+    def step(action):
+        _, (obs, reward, terminated, truncated, info) = xla_step(handle, action)
+        return obs, reward, terminated, truncated, info["lives"]
+
+    return _Emulators(_alone(reset), _alone(step), secrets.randbelow(2**31))
+
+
+def _alone(f: Callable) -> Callable:
+    """The function, which says why it cannot be put under `jax.vmap`."""
+    guarded = jax.custom_batching.custom_vmap(f)
+
+    @guarded.def_vmap
+    def _refuse(axis_size, in_batched, *args):
+        raise UsageError(
+            "Atari's emulators cannot be put under jax.vmap, since their state lives outside of JAX: train "
+            "seeds in turn, as the launcher does, or with jax.lax.map."
+        )
+
+    return guarded
+
+
+@functools.cache
+def _buttons(rom: str) -> tuple[str, ...]:
+    """What each action presses: "up fire", say."""
+    from ale_py.vector_env import AtariVectorEnv
+
+    names = [a.name for a in AtariVectorEnv(rom, 1).ale.get_action_set()]
+    return tuple(_words(name) for name in names)
+
+
+def _words(action: str) -> str:
+    """Of UPRIGHTFIRE: "up right fire"."""
+    words = []
+    while action:
+        button = next(b for b in BUTTONS if action.startswith(b))
+        words.append(BUTTONS[button])
+        action = action.removeprefix(button)
+    return " ".join(words)
