@@ -5,7 +5,7 @@ from typing import Literal
 from mi203jax.configs.claims import CLAIMS, SETTINGS
 from mi203jax.core.config import BaseConfig, config, static
 from mi203jax.core.errors import UsageError, did_you_mean
-from mi203jax.study.plan import FRESH, SEEDS, Effort
+from mi203jax.study.plan import SEEDS, Effort
 
 
 @config
@@ -41,8 +41,6 @@ class Trends(BaseConfig):
                     raise UsageError(f"{field}=({','.join(names)}) has {name} twice: expected it once.")
         if self.seed > (2**31 - 1) // SEEDS - 1:
             raise UsageError(f"seed={self.seed}: expected at most {(2**31 - 1) // SEEDS - 1}.")
-        if self.tuning_seeds > FRESH:
-            raise UsageError(f"tuning_seeds={self.tuning_seeds}: expected at most {FRESH}.")
         self._check_looks()
 
     def _check_looks(self) -> None:

@@ -20,7 +20,7 @@ from mi203jax.core.plan import Planned, plan
 from mi203jax.core.provenance import provenance
 from mi203jax.core.results import Row
 from mi203jax.core.run_directory import RunDirectory
-from mi203jax.core.session import Engine, Here, Session, go_on
+from mi203jax.core.session import Engine, Here, Session, check_checkpoints, note_resumed
 from mi203jax.core.trials import Sweep, group
 
 Find = Callable[[str], Experiment]
@@ -114,7 +114,9 @@ def resume_series(
     """Goes on with the series in a folder: see `mi203jax.core.session.resume`; closes the folder."""
     try:
         series = experiment.load_series()
-        return _Course(series, directory, options, interruption, find, engine or Here(), {}).run()
+        course = _Course(series, directory, options, interruption, find, engine or Here(), {})
+        note_resumed(directory, course.display)
+        return course.run()
     finally:
         directory.close()
 
@@ -167,7 +169,7 @@ class _Course:
         self._series, self._directory, self._options = series, directory, options
         self._interruption, self._find, self._engine = interruption, find, engine
         self._planned = planned  # of parts that were planned already
-        self._display = Display(options.quiet, "")
+        self.display = Display(options.quiet, "")
         self._is_lost = False  # a trial failed, on which the next parts would have depended
 
     def run(self) -> list[Row]:
@@ -177,7 +179,7 @@ class _Course:
             Interrupted: after Ctrl-C or SIGTERM, with everything saved.
         """
         path, config = self._directory.path, self._directory.trials[0]
-        self._display.say(f"run directory: {path}")
+        self.display.say(f"run directory: {path}")
         ended: dict[str, Ended] = {}
         try:
             while not self._is_lost and (parts := self._series.next(config, self._find, ended)):
@@ -187,7 +189,7 @@ class _Course:
         except Interrupted as stopped:
             raise Interrupted(stopped.exit_code - 128, path) from None
         if self._is_lost:
-            self._display.say(f"what comes next needs all of it; --resume={path} goes on")
+            self.display.say(f"what comes next needs all of it; --resume={path} goes on")
         else:
             provenance = self._directory.provenance()
             self._conclude(self._series.conclude(config, self._find, ended, provenance))
@@ -203,10 +205,11 @@ class _Course:
             if is_new:
                 session.add(part.trials, self._planned.pop(name, []) or self._plan(name, part))
             elif not all(piece.is_final for piece in directory.pieces):
-                go_on(session)
-            self._display.say(f"{name}: {_size(part.trials, len(directory.pieces))}")
+                check_checkpoints(session)
+            self.display.say(f"{name}: {_size(part.trials, len(directory.pieces))}")
             rows = session.train(f"{self._directory.experiment} {name}")
-            directory.finish()
+            if not directory.is_finished:
+                directory.finish()
             self._is_lost |= not directory.is_finished or session.is_stopped
             return Ended(part.trials, rows, _work(directory, rows))
         finally:
@@ -225,7 +228,7 @@ class _Course:
 
     def _plan(self, name: str, part: Part) -> list[Planned]:
         parts = {name: part}
-        return plan_parts(parts, self._find, self._options, self._engine.workers, self._display)[name]
+        return plan_parts(parts, self._find, self._options, self._engine.workers, self.display)[name]
 
     def _conclude(self, conclusion: Conclusion) -> None:
         path = self._directory.path
@@ -238,10 +241,10 @@ class _Course:
         piece.save_statuses()
         self._directory.finish()
         for line in (conclusion.summary, *files):
-            self._display.say(f"{line}")
+            self.display.say(f"{line}")
         if self._options.quiet:
             print(path)
-        self._display.say(f"run directory: {path}")
+        self.display.say(f"run directory: {path}")
 
 
 def _work(directory: RunDirectory, rows: Sequence[Row]) -> dict[str, Any]:
@@ -254,5 +257,4 @@ def _work(directory: RunDirectory, rows: Sequence[Row]) -> dict[str, Any]:
         "seconds": float(sum(max(own) for own in ends)),  # the trials of a program end together
         "begun": origin.get("time"),
         "finished": origin.get("finished"),
-        "resumed": len(origin.get("resumed", [])),
     }

@@ -108,17 +108,18 @@ def resume(
     """
     try:
         session = Session(experiment, directory, options, interruption, engine or Here())
-        go_on(session)
+        check_checkpoints(session)
+        note_resumed(directory, session.display)
         return session.run()
     finally:
         directory.close()
 
 
-def go_on(session: "Session") -> None:
-    """Notes that a run is resumed, once its checkpoints are found to be whole.
+def check_checkpoints(session: "Session") -> None:
+    """What can be wrong with a run that is to go on.
 
     Raises:
-        UsageError: if one is damaged; nothing was written.
+        UsageError: if a checkpoint is damaged.
     """
     directory, options = session.directory, session.options
     for folder in directory.pieces:
@@ -128,10 +129,14 @@ def go_on(session: "Session") -> None:
             choose_layout(session.task.on_cpu, count, options.parallel, options.devices, alone)
             session.piece(folder).checkpoints.verify()
     session.interruption.check(directory.path)
+
+
+def note_resumed(directory: RunDirectory, display: Display) -> None:
+    """Notes that a run goes on, and says what is not as it was."""
     begun, again = directory.provenance(), provenance([])
     directory.save_provenance(begun | {"resumed": [*begun.get("resumed", []), again]})
     for difference in differences(begun, again):
-        session.display.say(f"{difference}: equal to rounding, not bit for bit")
+        display.say(f"{difference}: equal to rounding, not bit for bit")
 
 
 class Session:

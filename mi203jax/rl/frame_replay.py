@@ -41,11 +41,11 @@ def frame_replay_sample(
 ) -> StackedTransition:
     """Draws uniformly, with replacement, among the transitions that are there whole.
 
-    These are the steps whose successor is there and begins no episode (before one that does, the environment
-    was reset, or the run resumed), and so are all the frames that they show. Each draw is the first such step
-    of some tries among all steps, which leaves the distribution as it is; where all tries fail the weight
-    is 0. Of Atari's steps one in some hundreds is no transition, so that 8 tries all but never fail, once
-    anything is there.
+    These are the steps of which the successor and all frames that they show are there, and whose successor
+    begins no episode: a step before one that does was a reset, or the last before the run was resumed. Each
+    draw is the first such step of some tries among all steps, which leaves the distribution as it is; where
+    all tries fail, its weight is 0. With a share r of other steps that happens to r^tries of the draws: where
+    episodes take a hundred steps, never in practice.
 
     Args:
         key: PRNG key.

@@ -134,7 +134,7 @@ def work(record: Record) -> str:
     where = f"{origin['cores']} cores, {devices}, jax {origin['packages']['jax']}"
     git = origin.get("git") or {}
     commit = git.get("commit", "unknown")[:10] + ", changed since" * bool(git.get("modified"))
-    resumed = sum(p.get("resumed", 0) for p in parts)
+    resumed = len(origin.get("resumed", ()))
     return (
         f"`{origin['command']}`: {trials:,} trials in {programs} programs, {minutes:.0f} minutes of training "
         f"and compiling on {where}; commit {commit}, {origin['time'][:10]}"

@@ -26,8 +26,8 @@ def animate(frames: dict[str, np.ndarray], title: str, action_names: tuple[str, 
     """Draws the frames of a greedy agent.
 
     Args:
-        frames: `obs` `[time, ...]` (images `[height, width]` or `[height, width, channels]`; anything else is
-            drawn as bars), `q` `[time, actions]`, `reward` `[time]`, `done` `[time]` (whether this step ended
+        frames: `obs` `[time, ...]` (images `[height, width]` or `[height, width, channels]`, one of uint8 and
+            without channels is grey; anything else is drawn as bars), `q` `[time, actions]`, `reward` `[time]`, `done` `[time]` (whether this step ended
             the episode).
         title: what is played.
         action_names: a name for each button.
@@ -56,7 +56,9 @@ def animate(frames: dict[str, np.ndarray], title: str, action_names: tuple[str, 
 def _grid(obs: np.ndarray) -> Image.Image:
     """An image with any number of channels: each its colour, the last on top."""
     height, width, channels = obs.shape
-    if obs.dtype != bool and channels == 3:  # colours as they are
+    if obs.dtype == np.uint8 and channels == 1:  # a real screen, in grey
+        pixels = obs.repeat(3, axis=-1)
+    elif obs.dtype != bool and channels == 3:  # colours as they are
         pixels = np.clip(obs * (255 if obs.max() <= 1 else 1), 0, 255).astype(np.uint8)
     else:
         pixels = np.full((height, width, 3), BACKGROUND, np.uint8)

@@ -154,6 +154,8 @@ def play_step(c: QLearning, params: PyTree, player: Player, eps, key: jax.Array)
     action = epsilon_greedy(action_key, q, eps)
     env, step = environment(c).step(world_key, player.env, action)
     returns = player.returns + step.reward
+    if step.began is not None:  # also where a resumed run lost an episode on the way
+        returns = jnp.where(step.began, 0.0, returns)
     finished = Mean(jnp.where(step.done, returns, 0.0).sum(), step.done.sum())
     reward = step.reward if c.score == "dense" else jnp.where(step.done, returns, 0.0)
     if c.clip_rewards:
@@ -202,7 +204,8 @@ def figures(c: QLearning, state: Any, data: None) -> dict[str, Figure]:
             world, obs, memory = carry
             q, memory = act(c, params, memory, obs)
             world, step = env.step(key, world, q.argmax(-1))
-            frame = {"obs": obs[0], "q": q[0], "reward": step.reward[0], "done": step.done[0]}
+            seen = obs[0, -1] if c.is_atari else obs[0]  # the newest screen
+            frame = {"obs": seen, "q": q[0], "reward": step.reward[0], "done": step.done[0]}
             return (world, step.obs, reset_memory(memory, step.done)), frame
 
         start = world, obs, empty_memory(c, 1)

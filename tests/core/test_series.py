@@ -120,7 +120,7 @@ class TestBegin:
         assert losses["first"] == pytest.approx([exact_loss(c, 40) for c in first], rel=1e-4)
         second = [replace(rate, dimension=d) for d in (1, 2)]
         assert losses["second"] == pytest.approx([exact_loss(c, 40) for c in second], rel=1e-4)
-        assert [(w["trials"], w["programs"], w["resumed"]) for w in work.values()] == [(2, 1, 0), (2, 2, 0)]
+        assert [(w["trials"], w["programs"]) for w in work.values()] == [(2, 1), (2, 2)]
         # The trials of a program run at the same time, programs one after the other.
         took = {"first": max(seconds["first"]), "second": sum(seconds["second"])}
         assert {n: w["seconds"] for n, w in work.items()} == pytest.approx(took)
@@ -197,11 +197,15 @@ class TestResume:
             begin(tmp_path / "cut", find=dying(dimensions))
         assert stopped.value.folder == tmp_path / "cut"  # not the part's
         assert stopped.value.exit_code == 128 + signal.SIGTERM
+        ended = found(tmp_path / "cut" / "parts" / "first", "provenance").get("finished")
+        assert bool(ended) == (dimensions == (1,))
         resume(tmp_path / "cut")
         begin(tmp_path / "whole")
         assert found(tmp_path / "cut") == found(tmp_path / "whole")
-        resumed = {n: w["resumed"] for n, w in found(tmp_path / "cut", "work")["work"].items()}
-        assert resumed == {"first": int(dimensions == (2,)), "second": int(dimensions == (1,))}
+        assert len(found(tmp_path / "cut", "provenance")["resumed"]) == 1
+        assert "resumed" not in found(tmp_path / "whole", "provenance")
+        if ended:  # before the series was stopped
+            assert found(tmp_path / "cut" / "parts" / "first", "provenance")["finished"] == ended
 
     def test_parts_of_other_trials_are_refused(self, tmp_path):
         with pytest.raises(Interrupted):

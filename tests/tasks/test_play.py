@@ -26,6 +26,12 @@ def test_shows_each_channel_in_its_colour():
     assert tuple(map(int, PALETTE[1])) not in seen
 
 
+def test_shows_a_screen_in_grey():
+    obs = np.full((1, 84, 84), 77, np.uint8)
+    (frame,) = animate(frames(obs, [[1.0, 2.0]]), "Game", ("left", "right")).frames
+    assert (frame == 77).all(-1).sum() == (84 * (SCREEN // 84)) ** 2
+
+
 @pytest.mark.parametrize("shape", [(4,), (), (15,), (8, 8), (30, 40, 3), (10, 10, 10)])
 def test_draws_any_observation(shape):
     obs = np.random.default_rng(0).random((3, *shape)).astype(np.float32)

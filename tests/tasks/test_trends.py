@@ -25,7 +25,7 @@ ORIGIN = {
     "packages": {"jax": "0.0"},
     "git": None,
 }
-WORK = {"programs": 2, "seconds": 60.0, "resumed": 0}
+WORK = {"programs": 2, "seconds": 60.0}
 ONE = Effort(draws=1, tuning_seeds=1, judging_seeds=2, search="sobol", seed=0)
 
 

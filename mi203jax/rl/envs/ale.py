@@ -88,7 +88,9 @@ def make_atari(name: str, rules: Rules = STANDARD, purpose: str = "training") ->
         emulator = emulators(n)
 
         def go_on():
-            obs, reward, terminated, truncated, lives = emulator.step(action.astype(jnp.int32))
+            # Lives are never negative. But a call that needs what the one before gave comes after it.
+            pressed = jnp.where(state.lives < 0, 0, action.astype(jnp.int32))
+            obs, reward, terminated, truncated, lives = emulator.step(pressed)
             lost = (lives < state.lives) & ~state.over & rules.life_loss
             after = state._replace(over=terminated | truncated, lives=lives)
             reward = reward.astype(jnp.float32)
