@@ -24,6 +24,11 @@ def rom_of(game: str) -> str:
         UsageError: if there is no such game, with the nearest names, or ale-py is not installed.
     """
     known = games()
+    if game.removesuffix("Continuous") in known.keys() - {game}:
+        raise UsageError(
+            f"env=atari/{game} has continuous actions: expected buttons, as of "
+            f"env=atari/{game.removesuffix('Continuous')}."
+        )
     if game not in known:
         raise UsageError(f"Unknown env=atari/{game}. {did_you_mean(game, known)}")
     return known[game]

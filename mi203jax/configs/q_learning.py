@@ -78,6 +78,7 @@ class QLearning(RunConfig):
     hidden: tuple[int, ...] = static((128,), "widths of the dense layers", "[1, inf)")
     layer_norm: bool = static(False, "normalise each layer before its relu")
     eval_episodes: int = static(32, "greedy episodes in an evaluation", "[1, inf)")
+    eval_epsilon: float = traced(0.0, "probability of a random action in these", "[0, 1]")
     play_frames: int = static(300, "frames of the GIF of the trained agent", "[1, 1000]")
 
     def check(self) -> None:

@@ -26,9 +26,9 @@ def animate(frames: dict[str, np.ndarray], title: str, action_names: tuple[str, 
     """Draws the frames of a greedy agent.
 
     Args:
-        frames: `obs` `[time, ...]` (images `[height, width]` or `[height, width, channels]`, one of uint8 and
-            without channels is grey; anything else is drawn as bars), `q` `[time, actions]`, `reward` `[time]`, `done` `[time]` (whether this step ended
-            the episode).
+        frames: `obs` `[time, ...]` (images `[height, width]` or `[height, width, channels]`, grey if of uint8
+            and without channels; anything else is drawn as bars), `q` `[time, actions]`, `reward`
+            `[time]`, `done` `[time]` (whether this step ended the episode).
         title: what is played.
         action_names: a name for each button.
 

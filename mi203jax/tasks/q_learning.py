@@ -180,9 +180,8 @@ def evaluate(c: QLearning, state: Any, data: None) -> Metrics:
     del data
 
     def greedy(key, memory, obs):
-        del key
         q, memory = act(c, state.params, memory, obs)
-        return q.argmax(-1), memory
+        return epsilon_greedy(key, q, c.eval_epsilon), memory
 
     n = c.eval_episodes
     env = environment(c, "evaluation")

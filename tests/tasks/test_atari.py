@@ -1,0 +1,205 @@
+"""DQN and PQN on real Atari games: what is theirs alone."""
+
+import dataclasses
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mi203jax.configs import DQN, PQN, ReluQ
+from mi203jax.core.errors import UsageError
+from mi203jax.core.loop import train
+from mi203jax.core.trials import group
+from mi203jax.rl import TimeStep
+from mi203jax.tasks import dqn, pqn, q_learning
+
+N = 2
+COMMON = {
+    "env": "atari/Breakout",
+    "num_envs": N,
+    "channels": 1,
+    "hidden": (4,),
+    "eval_episodes": 1,
+    "play_frames": 3,
+}
+SMALL_DQN = DQN(**COMMON, replay_size=40, learning_starts=10, batch_size=16, total_steps=60, eval_every=60)
+SMALL_PQN = PQN(**COMMON, num_steps=8, minibatches=2, total_steps=64, eval_every=64)
+
+
+class Script:
+    """An environment that plays a fixed film: `began`, ends and lives at given times, frames numbered."""
+
+    def __init__(self, ends, lives=(), cuts=()):
+        self.ends, self.lives, self.cuts = ends, lives, cuts
+
+    def step(self, key, state, action):
+        t = state + 1
+        ended, cut = (jnp.isin(t, jnp.array(x or [-1])) for x in (self.ends, self.cuts))
+        began = jnp.isin(t - 1, jnp.array([*self.ends, *self.cuts] or [-1]))
+        obs = jnp.full((N, 4, 84, 84), t, jnp.uint8)
+        reward = jnp.where(began, 0.0, 3.0 * t)
+        lost = jnp.isin(t, jnp.array(self.lives or [-1]))
+        every = (jnp.broadcast_to(x, (N,)) for x in (reward, ended, cut))
+        reward, ended, cut = every
+        step = TimeStep(
+            obs, reward, ended, cut, obs, jnp.broadcast_to(began, (N,)), jnp.broadcast_to(lost, (N,))
+        )
+        return t, step
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    def use(**script):
+        real, film = q_learning.environment, Script(**script)
+
+        def environment(c, purpose="training"):
+            return real(c, purpose)._replace(
+                reset=lambda key, n: (jnp.int32(0), jnp.zeros((n, 4, 84, 84), jnp.uint8)), step=film.step
+            )
+
+        for module in (q_learning, dqn, pqn):
+            monkeypatch.setattr(module, "environment", environment)
+
+    return use
+
+
+def play(c, steps, key):
+    """What the agent learns from, `[steps, N]`, and the returns of episodes that ended."""
+
+    @jax.jit
+    def run(key):
+        params, player = q_learning.init_network(c, key), q_learning.start_playing(c, key)
+
+        def step(player, key):
+            player, played = q_learning.play_step(c, params, player, 1.0, key)
+            return player, (played.transition._replace(obs=(), next_obs=()), played.finished)
+
+        return jax.lax.scan(step, player, jax.random.split(key, steps))[1]
+
+    return jax.device_get(run(key))
+
+
+def test_returns_are_of_whole_episodes(scripted, key):
+    """The third step ends one of 3 + 6 + 9, the fourth begins another, which the sixth ends by 15 + 18."""
+    scripted(ends=[3, 6], lives=[2])
+    c = dataclasses.replace(SMALL_DQN, clip_rewards=True, life_loss=True)
+    seen, finished = play(c, 7, key)
+    np.testing.assert_array_equal(finished.total, [0, 0, 18 * N, 0, 0, 33 * N, 0])
+    np.testing.assert_array_equal(seen.weight[:, 0], [1, 1, 1, 0, 1, 1, 0])
+    np.testing.assert_array_equal(seen.reward[:, 0], [1, 1, 1, 0, 1, 1, 0])  # clipped
+    np.testing.assert_array_equal(seen.terminated[:, 0], [0, 1, 1, 0, 0, 1, 0])  # of a life, too
+
+
+def test_an_episode_that_a_resumed_run_lost_counts_for_nothing(key):
+    """The emulators are those of another process: what was collected before is forgotten, with its return."""
+
+    @jax.jit
+    def go_on(key):
+        params, player = q_learning.init_network(SMALL_DQN, key), q_learning.start_playing(SMALL_DQN, key)
+        env = player.env._replace(session=player.env.session + 1)
+        player = player._replace(env=env, returns=jnp.full(N, 7.0))
+        return q_learning.play_step(SMALL_DQN, params, player, 1.0, key)
+
+    player, played = go_on(key)
+    np.testing.assert_array_equal(player.returns, np.zeros(N))
+    np.testing.assert_array_equal(played.transition.weight, np.zeros(N))
+    assert player.start.all()
+
+
+def test_the_replay_gives_what_was_seen(scripted, key):
+    """Frames are numbered: an observation acted on at time t shows t, t, t, t, but for the film's beginning."""
+    scripted(ends=[5], cuts=[12])
+
+    @jax.jit
+    def run(key):
+        def step(state, t):
+            return dqn.step(SMALL_DQN, state, None, t)[0], None
+
+        # Longer than the ring: 20 steps of each environment.
+        state, _ = jax.lax.scan(step, dqn.init(SMALL_DQN, None, key), jnp.arange(26))
+        return jax.vmap(lambda key: dqn.sample(SMALL_DQN, key, state.replay, 26 * N))(
+            jax.random.split(key, 40)
+        )
+
+    batch = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[3:]), run(key))
+    assert (batch.weight == 1).all()
+    # The ring holds those that acted on 6 to 25: 6 begins an episode, 12 is the last of one, 25 has no successor.
+    times = batch.obs[:, -1, 0, 0].astype(int)
+    assert set(times) == set(range(6, 25)) - {12}
+    np.testing.assert_array_equal(batch.next_obs[:, -1, 0, 0], times + 1)
+    np.testing.assert_array_equal(batch.reward, 3.0 * (times + 1))
+    assert not batch.terminated.any()
+    begun = np.where(times >= 13, 13, 6)  # nothing older is shown
+    older = np.stack([np.where(times - back >= begun, times - back, 0) for back in (3, 2, 1)], 1)
+    np.testing.assert_array_equal(batch.obs[:, :3, 0, 0], older)
+
+
+def test_pqn_does_not_learn_from_the_step_that_begins(scripted, key):
+    """A target that is wrong there changes nothing; elsewhere it does."""
+    scripted(ends=[3])
+
+    @jax.jit
+    def run(key):
+        state = pqn.init(SMALL_PQN, None, key)
+        _, phase, _ = pqn.collect(SMALL_PQN, state, 1.0, key)
+        gradient = jax.grad(lambda p, phase: pqn.loss(SMALL_PQN, p, phase))
+        wrong = phase._replace(target=phase.target.at[3 * N].add(100.0))
+        other = phase._replace(target=phase.target.at[2 * N].add(100.0))
+        return phase, [gradient(state.params, x) for x in (phase, wrong, other)]
+
+    phase, (right, same, different) = jax.device_get(run(key))
+    np.testing.assert_array_equal(phase.weight.reshape(-1, N)[:, 0], [1, 1, 1, 0, 1, 1, 1, 1])
+    np.testing.assert_array_equal(phase.target.reshape(-1, N)[2], [9.0, 9.0])  # where the rules ended it
+    jax.tree.map(np.testing.assert_array_equal, right, same)
+    assert any(
+        not np.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, (right, different)), strict=True)
+    )
+
+
+@pytest.mark.parametrize(("task", "c"), [(dqn.task, SMALL_DQN), (pqn.task, SMALL_PQN)], ids=["dqn", "pqn"])
+def test_trains_the_same_twice(task, c, key):
+    """The emulators draw from the trial's key alone."""
+    c = dataclasses.replace(c, env="atari/Pong")  # which ends soon for those who cannot play
+    run = jax.jit(lambda key: train(task, c, None, key))
+    (first, metrics), (second, _) = run(key), run(key)
+    jax.tree.map(np.testing.assert_array_equal, first.params, second.params)
+    assert np.isfinite(metrics["train/loss"]).all()
+    assert metrics["eval/length"] > 100
+
+
+def test_trials_are_alone():
+    seeds = [dataclasses.replace(SMALL_PQN, seed=s) for s in range(3)]
+    assert group(seeds) == [[0], [1], [2]]
+    assert group([dataclasses.replace(c, env="Breakout-MinAtar") for c in seeds]) == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "message"),
+    [
+        (PQN, {"env": "atari/Pnog"}, "Unknown env=atari/Pnog. .*'Pong'"),
+        (PQN, {"env": "atari/PongContinuous"}, "PongContinuous has continuous actions: .* env=atari/Pong\\."),
+        (PQN, {"env": "Breakout-MinAtar", "sticky": 0.1}, "sticky=0.1 is of Atari: expected env=atari/GAME"),
+        (DQN, {"env": "atari/Pong", "memory": "gru"}, "memory=gru: expected none"),
+        (
+            DQN,
+            {"env": "atari/Pong", "replay_size": 200, "num_envs": 64},
+            "replay_size=200: expected at least 320",
+        ),
+        (ReluQ, {"env": "atari/Pong"}, "expected --exp=dqn or --exp=pqn"),
+    ],
+)
+def test_mistakes(kind, fields, message):
+    with pytest.raises(UsageError, match=message):
+        kind(**fields)
+
+
+def test_without_the_extra(monkeypatch):
+    from mi203jax import atari
+
+    atari.games.cache_clear()
+    monkeypatch.setitem(sys.modules, "ale_py.roms", None)
+    with pytest.raises(UsageError, match=r"env=atari/GAME needs a package: pip install 'mi203jax\[atari\]'"):
+        PQN(env="atari/Pong")
+    atari.games.cache_clear()
