@@ -21,6 +21,11 @@ EXPERIMENT = Experiment(
         "learning_rate": ("learning_rate=log(1e-4,1e-2,5)",),
         "overestimation": ("double_q=false,true",),
         "replay": ("replay_size=1_000,10_000,100_000",),
+        "pong": (
+            *("env=atari/Pong", "clip_rewards=true", "num_envs=16", "gradient_steps=2", "batch_size=32"),
+            *("hidden=(256,)", "learning_rate=2.5e-4", "target_period=500"),
+            *("total_steps=1_000_000", "eval_every=50_000", "eval_episodes=4", "eval_epsilon=0.01"),
+        ),
         "memory": (
             "env=MemoryChain-bsuite",
             "memory=none,rnn,lstm,gru",

@@ -1,5 +1,6 @@
 """How good predictions are: of classes, of pixels, of boxes, and how sure one can be of that."""
 
+from mi203jax.metrics.atari import human_normalized
 from mi203jax.metrics.classification import (
     accuracy,
     bootstrap_interval,
@@ -42,6 +43,7 @@ __all__ = [
     "calibration_error",
     "confusion_matrix",
     "frechet_distance",
+    "human_normalized",
     "intersection_over_union",
     "kernel_distance",
     "mean_iou",

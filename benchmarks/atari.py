@@ -1,0 +1,107 @@
+"""Real Atari: how much of ale-py's own speed is kept by a random policy in a scan, and by PQN that learns.
+
+    python -m benchmarks.atari [--envs=16] [--channels=32] [--hidden=512]
+
+A step is an agent's: four frames. With a GPU, `--envs=128` is the figure to compare.
+"""
+
+import argparse
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from ale_py.vector_env import AtariVectorEnv
+
+from benchmarks.measure import in_turn, machine, spread, table
+from mi203jax.configs import PQN
+from mi203jax.core.loop import Group
+from mi203jax.rl import Rules, make
+from mi203jax.tasks.pqn import task
+
+GAME, STEPS, ROUNDS = "Breakout", 1024, 5
+
+
+def by_hand(n: int) -> Callable[[], object]:
+    """ale-py stepped from Python, by actions that were drawn before."""
+    rules = Rules()
+    games = AtariVectorEnv(
+        GAME.lower(),
+        n,
+        repeat_action_probability=rules.sticky,
+        frameskip=rules.frame_skip,
+        reward_clipping=False,
+    )
+    actions = np.random.default_rng(0).integers(0, 4, (STEPS // n, n)).astype(np.int32)
+    games.reset(seed=0)
+
+    def play() -> object:
+        for action in actions:
+            games.step(action)
+        return ()
+
+    return play
+
+
+def in_a_scan(n: int) -> Callable[[], object]:
+    """A random policy and the environment in one compiled scan."""
+    env = make(f"atari/{GAME}")
+
+    @jax.jit
+    def play(state, key):
+        def step(state, key):
+            action = jax.random.randint(key, (n,), 0, env.num_actions)
+            state, seen = env.step(key, state, action)
+            return state, (seen.obs[:, -1, 0, 0], seen.reward)
+
+        return jax.lax.scan(step, state, jax.random.split(key, STEPS // n))
+
+    state, _ = jax.jit(env.reset, static_argnums=1)(jax.random.key(0), n)
+    return lambda: play(state, jax.random.key(1))
+
+
+def learning(n: int, channels: int, hidden: int) -> Callable[[], object]:
+    """PQN as `--exp=pqn --sweep=pong` runs it, but for the game and the network."""
+    size = {"num_envs": n, "num_steps": 32, "minibatches": max(1, n // 4)}
+    net = {"channels": channels, "hidden": (hidden,)}
+    c = PQN(env=f"atari/{GAME}", **size, **net, total_steps=2 * 10**9, eval_every=2 * 10**9, eval_episodes=1)
+    iterations = max(1, STEPS // c.steps_per_iteration)
+    group = Group(task, [c], None)
+    carry = [group._start(group._configs, group._data, group._keys)]
+
+    def train() -> object:
+        carry[0] = group._advance(group._configs, carry[0], group._data, 0, iterations)
+        return carry[0]
+
+    return train
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser()
+    for flag, default in (("envs", 16), ("channels", 32), ("hidden", 512)):
+        parser.add_argument(f"--{flag}", type=int, default=default)
+    asked = parser.parse_args()
+    net = f"{asked.channels}, {2 * asked.channels}, {2 * asked.channels} filters, {asked.hidden} units"
+    fs = {
+        "ale-py, from Python": by_hand(asked.envs),
+        "random policy in a scan": in_a_scan(asked.envs),
+        f"PQN, {net}": learning(asked.envs, asked.channels, asked.hidden),
+    }
+    for f in fs.values():
+        jax.block_until_ready(f())  # compiles
+    times = in_turn(fs, ROUNDS)
+    print(machine(), "\n")
+    own = times["ale-py, from Python"]
+    rows = [
+        {
+            f"{GAME}, {asked.envs} environments": name,
+            "agent steps/s": spread(STEPS / t for t in took),
+            "of ale-py's": spread((a / t for a, t in zip(own, took, strict=True)), ".0%"),
+        }
+        for name, took in times.items()
+    ]
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
