@@ -29,6 +29,23 @@ def test_equals_flax_layers(key):
     np.testing.assert_allclose(ours.apply({"params": params}, obs), expected, atol=1e-4)
 
 
+def test_on_screens_equals_pytorch(key):
+    """The convolutions of Mnih et al. (2015): 8×8 with stride 4, 4×4 with stride 2, 3×3; on bytes / 255."""
+    obs = jax.random.randint(key, (2, 4, 84, 84), 0, 256).astype(jnp.uint8)
+    net = QNetwork(3, channels=2, hidden=(5,), layer_norm=False, screens=True)
+    params = jax.tree.map(np.array, net.init(key, obs)["params"])
+    # Ours are of blocks of 4×4 pixels: [block row, block column, row, column, frame, filter].
+    first = params["Conv_0"]["w"].reshape(2, 2, 4, 4, 4, 2).transpose(0, 2, 1, 3, 4, 5).reshape(8, 8, 4, 2)
+    filters = [first, params["Conv_1"]["w"], params["Conv_2"]["w"]]
+    x = torch.tensor(np.asarray(obs), dtype=torch.float32) / 255
+    for w, stride in zip(filters, (4, 2, 1), strict=True):
+        x = torch.relu(torch.nn.functional.conv2d(x, torch.tensor(w).permute(3, 2, 0, 1), stride=stride))
+    x = x.permute(0, 2, 3, 1).reshape(2, -1)  # ours has the filters last
+    x = torch.relu(x @ torch.tensor(params["Dense_0"]["kernel"]))
+    expected = x @ torch.tensor(params["Dense_1"]["kernel"])
+    np.testing.assert_allclose(net.apply({"params": params}, obs), expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("shape", [(4,), (8, 8), (), (10, 10, 6)])
 @pytest.mark.parametrize("layer_norm", [True, False])
 def test_any_observation(key, shape, layer_norm):
