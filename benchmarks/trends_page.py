@@ -91,7 +91,7 @@ def take(name: str, run: Path) -> None:
     record = json.loads((run / "study.json").read_text(encoding="utf-8"))
     origin = record["provenance"]
     words = [w for w in origin["command"].split() if not w.startswith("--out")]  # a folder says nothing
-    kept = ("time", "finished", "python", "packages", "cores", "devices", "git")
+    kept = ("time", "finished", "resumed", "python", "packages", "cores", "devices", "git")
     record["provenance"] = {"command": " ".join(words)} | {k: origin[k] for k in kept if k in origin}
     (RECORDED / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
     drawn = figures_of(record)
