@@ -35,18 +35,16 @@ class Script:
         self.ends, self.lives, self.cuts = ends, lives, cuts
 
     def step(self, key, state, action):
-        t = state + 1
-        ended, cut = (jnp.isin(t, jnp.array(x or [-1])) for x in (self.ends, self.cuts))
+        t, n = state + 1, len(action)
+
+        def every(value):
+            return jnp.broadcast_to(value, (n,))
+
+        ended, cut, lost = (jnp.isin(t, jnp.array(x or [-1])) for x in (self.ends, self.cuts, self.lives))
         began = jnp.isin(t - 1, jnp.array([*self.ends, *self.cuts] or [-1]))
-        obs = jnp.full((N, 4, 84, 84), t, jnp.uint8)
+        obs = jnp.full((n, 4, 84, 84), t, jnp.uint8)
         reward = jnp.where(began, 0.0, 3.0 * t)
-        lost = jnp.isin(t, jnp.array(self.lives or [-1]))
-        every = (jnp.broadcast_to(x, (N,)) for x in (reward, ended, cut))
-        reward, ended, cut = every
-        step = TimeStep(
-            obs, reward, ended, cut, obs, jnp.broadcast_to(began, (N,)), jnp.broadcast_to(lost, (N,))
-        )
-        return t, step
+        return t, TimeStep(obs, *map(every, (reward, ended, cut)), obs, every(began), every(lost))
 
 
 @pytest.fixture
@@ -203,3 +201,13 @@ def test_without_the_extra(monkeypatch):
     with pytest.raises(UsageError, match=r"env=atari/GAME needs a package: pip install 'mi203jax\[atari\]'"):
         PQN(env="atari/Pong")
     atari.games.cache_clear()
+
+
+def test_figures_show_the_newest_screen(scripted, key):
+    """The film's screens are as grey as their number; what is drawn is as wide as 84 pixels 4 times."""
+    scripted(ends=[])
+    state = jax.jit(lambda key: pqn.init(SMALL_PQN, None, key))(key)
+    animation = q_learning.figures(SMALL_PQN, state, None)["play"]
+    assert len(animation.frames) == SMALL_PQN.play_frames
+    for t, frame in enumerate(animation.frames[1:], 1):
+        assert (frame == t).all(-1).sum() == (4 * 84) ** 2
