@@ -1,0 +1,96 @@
+"""What is seen on a figure, in words, by the name of its file."""
+
+import re
+
+KNOWN = {
+    "accuracy_by_length": "Accuracy against the length of the sequence.",
+    "ap_by_size": "Average precision of small, medium and large objects.",
+    "boundary": "Animation: points of both classes in the plane, and the network's boundary moving between "
+    "them in training.",
+    "code_map": "Images placed by their codes in the plane, coloured by class.",
+    "confusion": "Confusion matrix: how often each true class, a row, was given each class, a column.",
+    "convergence": "Error of each method against its sweeps, on a logarithmic axis.",
+    "detections": "Images with the boxes that were found, beside the true ones.",
+    "dirac": "Paths of the two players of the Dirac GAN in the plane of their parameters.",
+    "distances": "Distances from the start, spreading through the graph.",
+    "error_by_code": "Squared error of the reconstruction against the size of the code.",
+    "filters": "Weights of the first layer's filters, each as a small image.",
+    "forest": "A line a setting: the difference between the two sides of each claim, with its interval.",
+    "gates": "Values of the gates over the steps of a sequence.",
+    "gradient_norm": "Norm of the gradient with respect to each earlier step, on a logarithmic axis.",
+    "gradient_norms": "Norm of the gradient at each layer, on a logarithmic axis.",
+    "hidden_state": "Each unit of the hidden state over the steps of a sequence, as colours.",
+    "inputs": "Images as the network is given them in training.",
+    "interpolations": "Generated images on the way between two random inputs.",
+    "iou_by_class": "Intersection over union of each class, as bars.",
+    "learning": "Animation: images generated from the same random inputs as training goes on.",
+    "lengths": "How many sequences have which length.",
+    "losses": "Losses of generator and discriminator against training steps.",
+    "luck": "The best of the first draws against how many were drawn.",
+    "margins": "Histogram of margins: how far training and evaluation examples lie on the right "
+    "side of the boundary.",
+    "methods": "How near to the true values each method comes, side by side.",
+    "misses": "Objects that were missed, and boxes that hold nothing.",
+    "mistakes": "Images that were classified wrongly, with the true class and the one that was given.",
+    "nearest": "Generated images, each above the real image nearest to it.",
+    "next_character": "Probabilities of the next character, at each place of a text.",
+    "parallel_coordinates": "A line a trial across an axis for each field that varies, coloured by what it "
+    "ends at.",
+    "paths": "Shortest paths through the graph.",
+    "play": "Animation: the trained agent plays; what it sees, the value of each action, and "
+    "the one it takes.",
+    "policy": "The action that is best in each state, as arrows.",
+    "policy_iteration": "Animation: the policy and its values after each improvement.",
+    "precision_recall": "Precision against recall of the detections.",
+    "predictions": "Images, their true classes pixel by pixel, and the predicted ones.",
+    "q": "Value of each action in each state.",
+    "reconstructions": "Images above what the autoencoder makes of them.",
+    "sample": "A text that the model wrote.",
+    "samples": "Images that the generator made of random inputs.",
+    "shifts": "Accuracy against how far the images are shifted.",
+    "surprise": "A text, each character coloured by how little the model expected it.",
+    "value_iteration": "Animation: the value of each state after each sweep.",
+    "writing": "Animation: the model writes a text, character by character.",
+}
+
+PATTERNS = (
+    ("learning_curve", "{metric} against training steps, a line for each setting; bands are 95 % intervals."),
+    (r"learning_curve_(?P<what>.+)", "{what} against training steps, a line for each setting."),
+    ("comparison", "{metric} at the end of each trial, by setting, with the means over seeds."),
+    (r"against_(?P<what>.+)", "{metric} at the end against {what}."),
+    (r"looks_(?P<what>.+)", "Settings searched for a counter-example to the claim {what}."),
+    (r"map_(?P<what>.+)", "Map of the difference between the two sides of a claim over its cells: {what}."),
+    (r"(?P<one>.+)_by_(?P<what>.+)", "{metric} at the end, as colours, by {one} and {what}."),
+)  # fmt: skip
+
+
+def title(name: str) -> str:
+    """The caption of a figure: `"learning_curve"` -> `"Learning curve"`."""
+    words = name.replace("_", " ").strip()
+    return words[:1].upper() + words[1:] or "Figure"
+
+
+def alt_text(name: str, experiment: str, objective: str, is_animation: bool = False) -> str:
+    """What is seen on a figure.
+
+    Args:
+        name: of its file, without the suffix.
+        experiment: whose figure it is.
+        objective: the metric that the run's own figures show; "" where it is not known.
+        is_animation: whether it moves.
+
+    Returns:
+        One or two sentences, never empty.
+    """
+    return f"{_seen(name, objective, is_animation)} Experiment: {experiment}."
+
+
+def _seen(name: str, objective: str, is_animation: bool) -> str:
+    if name in KNOWN:
+        return KNOWN[name]
+    for pattern, text in PATTERNS:
+        if match := re.fullmatch(pattern, name, re.DOTALL):
+            words = {n: w.replace("_", " ") for n, w in match.groupdict().items()}
+            seen = text.format(metric=objective or "The objective", **words)
+            return seen[:1].upper() + seen[1:]
+    return f"{'Animation' if is_animation else 'Figure'}: {title(name)}."

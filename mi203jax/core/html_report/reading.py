@@ -1,0 +1,188 @@
+"""What a run's folder holds, as the report needs it. It is not locked: a run may be going on in it.
+
+Does not import jax.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mi203jax.core.config import BaseConfig
+from mi203jax.core.errors import UsageError
+from mi203jax.core.experiment import Experiment
+from mi203jax.core.files import read_json
+from mi203jax.core.piece_folder import PieceFolder, Record, Status
+from mi203jax.core.results import Best, Row, ranked, results
+from mi203jax.core.run_directory import read_config
+from mi203jax.core.trials import Sweep
+
+Find = Callable[[str], Experiment]
+"""The registry: the experiment of a name."""
+
+SMALLER_IS_BETTER = ("loss", "error", "distance", "bits", "perplexity")
+"""Words in the names of metrics."""
+
+
+class Run(NamedTuple):
+    """A run, a sweep, or a series with its parts."""
+
+    path: Path
+    name: str  # of the experiment
+    experiment: Experiment
+    sweep: Sweep
+    trials: Sequence[BaseConfig]
+    statuses: Sequence[Status]
+    rows: Sequence[Row]  # as `results.csv` has them, numbers as such, the best first
+    objective: str  # the metric that trials are compared by; "": not known
+    best: Best
+    seconds: float  # of the programs, one after the other
+    provenance: dict[str, Any]
+    pictures: Sequence[Path]
+    texts: Sequence[Path]
+    parts: "Sequence[Run]"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to run."""
+        return "finished" in self.provenance
+
+
+def read_run(path: Path, find: Find) -> Run:
+    """Reads a run's folder.
+
+    Args:
+        path: the folder.
+        find: gives the experiments.
+
+    Raises:
+        UsageError: if there is no run in it, or a damaged one, or another version's.
+    """
+    path = path.expanduser()
+    if not path.is_dir():
+        raise UsageError(f"--report={path}: there is no such folder.")
+    if not (path / "config.json").is_file():
+        raise UsageError(f"--report={path}: no run in this folder (config.json is missing).")
+    found = read_config(path, lambda name: find(name).config)
+    pieces = [PieceFolder(path / "pieces" / str(i), members) for i, members in enumerate(found.pieces)]
+    for piece in pieces:
+        piece.read()
+    statuses = _by_trial(pieces)
+    parts = [read_run(p.parent, find) for p in sorted(path.glob("parts/*/config.json"))]
+    rows, objective = ([], "") if parts else _rows(path, found.trials, statuses, pieces)
+    best = direction(rows, objective)
+    own = {row["trial"]: row["seconds"] or 0.0 for row in rows}
+    seconds = sum(max(own.get(i, 0.0) for i in piece.members) for piece in pieces)  # they end together
+    return Run(
+        path=path,
+        name=found.experiment,
+        experiment=find(found.experiment),
+        sweep=found.sweep,
+        trials=found.trials,
+        statuses=statuses,
+        rows=ranked(rows, objective, best),
+        objective=objective,
+        best=best,
+        seconds=seconds + sum(part.seconds for part in parts),
+        provenance=read_provenance(path / "provenance.json"),
+        pictures=[p for p in sorted((path / "figures").glob("*")) if p.suffix in (".png", ".gif")],
+        texts=sorted(path.glob("*.md")),
+        parts=parts,
+    )
+
+
+def _by_trial(pieces: Sequence[PieceFolder]) -> list[Status]:
+    found = {i: s for piece in pieces for i, s in zip(piece.members, piece.statuses, strict=True)}
+    return [found[i] for i in sorted(found)]
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Where a run came from.
+
+    Raises:
+        UsageError: if the file is damaged.
+    """
+    found = read_json(path)
+    again = found.get("resumed", []) if isinstance(found, dict) else None
+    if not isinstance(again, list) or not isinstance(found.get("packages"), dict):
+        raise UsageError(f"{path} is damaged.")
+    if not all(isinstance(begun, dict) for begun in again):
+        raise UsageError(f"{path} is damaged: 'resumed' holds something else than what is noted of a resume.")
+    return found
+
+
+def _rows(
+    path: Path, trials: Sequence[BaseConfig], statuses: Sequence[Status], pieces: Sequence[PieceFolder]
+) -> tuple[list[Row], str]:
+    """A row a trial, and the objective: of `results.csv`, or of what was recorded until now."""
+    file = path / "results.csv"
+    if file.is_file():
+        rows = read_results(file)
+        if len(rows) <= len(trials):
+            objective = next((n.removeprefix("best/") for n in rows[0] if n.startswith("best/")), "")
+            return rows, objective
+        raise UsageError(f"{file} is damaged: it has {len(rows)} rows for {len(trials)} trials.")
+    records = [record for piece in pieces for record in piece.records()]
+    objective = _objective(records, statuses)
+    rows = results(trials, statuses, records, objective, "max")
+    # The task alone knows for sure what the objective is: what is best by a guess is not shown.
+    return [{n: v for n, v in row.items() if not n.startswith("best/")} for row in rows], objective
+
+
+def _objective(records: Sequence[Record], statuses: Sequence[Status]) -> str:
+    """The metric whose last values are those that the statuses hold."""
+    last = {record["trial"]: record for record in records}
+    names = sorted({n for record in records for n in record if n.startswith("eval/")})
+    measured = [i for i in last if i < len(statuses) and statuses[i].objective is not None]
+    fits = [n for n in names if all(last[i].get(n) == statuses[i].objective for i in measured)]
+    return (fits or names or [""])[0] if measured else ""
+
+
+def read_results(file: Path) -> list[Row]:
+    """The rows of a `results.csv`, numbers as such and None where nothing stands.
+
+    Raises:
+        UsageError: if the file is damaged.
+    """
+    try:
+        lines = list(csv.reader(io.StringIO(file.read_text(encoding="utf-8"), newline=""), strict=True))
+    except (OSError, ValueError, csv.Error) as error:
+        raise UsageError(f"{file} is damaged: {error}.") from None
+    if len(lines) < 2 or not {"trial", "status", "seconds"} <= set(lines[0]):
+        raise UsageError(f"{file} is damaged: expected a line of names and a line a trial.")
+    for number, line in enumerate(lines[1:], 2):
+        if len(line) != len(lines[0]):
+            raise UsageError(
+                f"{file} is damaged: row {number} has {len(line)} values for {len(lines[0])} names."
+            )
+    rows = [{n: number_of(t) for n, t in zip(lines[0], line, strict=True)} for line in lines[1:]]
+    numbers = ["seconds", *(n for n in lines[0] if "/" in n)]
+    for row in rows:
+        if type(row["trial"]) is not int or any(not isinstance(row[n], int | float | None) for n in numbers):
+            raise UsageError(f"{file} is damaged: the row of trial {row['trial']} holds a text for a number.")
+    return rows
+
+
+def number_of(text: str) -> Any:
+    """The number that a text is; None of nothing, and any other text itself."""
+    for kind in (int, float):
+        try:
+            # "1_000" is a number to Python, and a text to everyone else.
+            return kind(text) if "_" not in text else text
+        except ValueError:
+            continue
+    return text or None
+
+
+def direction(rows: Sequence[Row], objective: str) -> Best:
+    """Whether a larger or a smaller objective is better.
+
+    A run does not note it, but its best values are on one side of the last ones. Where both are always equal
+    the name decides.
+    """
+    for row in rows:
+        best, last = row.get(f"best/{objective}"), row.get(objective)
+        if isinstance(best, int | float) and isinstance(last, int | float) and best != last:
+            return "max" if best > last else "min"
+    return "min" if any(word in objective for word in SMALLER_IS_BETTER) else "max"

@@ -1,0 +1,531 @@
+"""The page of a run: what it holds, that nothing gets out or in, and what is refused."""
+
+import base64
+import csv
+import hashlib
+import itertools
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+from mi203jax.core.config import RunConfig, config, static, traced
+from mi203jax.core.errors import UsageError
+from mi203jax.core.experiment import Experiment
+from mi203jax.core.html_report import write_report
+from mi203jax.core.html_report.alt_texts import KNOWN, alt_text
+from mi203jax.core.html_report.command import command_of
+from mi203jax.core.html_report.markup import escape, tag
+from mi203jax.core.html_report.page import LIMIT
+from mi203jax.core.html_report.pictures import embed
+from mi203jax.core.html_report.reading import direction, number_of, read_run
+from mi203jax.core.html_report.sections import duration
+from mi203jax.core.html_report.tables import differing_fields
+from mi203jax.core.piece_folder import Status
+from mi203jax.core.results import results, write_csv
+from mi203jax.core.run_directory import RunDirectory
+from mi203jax.core.trials import Sweep, group
+
+HOSTILE = "\"'</script><script>alert(1)</script><img src=x onerror=alert(2)>&amp;"
+ORIGIN = {
+    "time": "2026-01-02T03:04:05+00:00",
+    "command": "python launch.py --exp=small",
+    "packages": {"mi203jax": "0.1.0", "jax": "0.10.2", "optuna": None},
+    "devices": ["cpu: cpu", "cpu: cpu"],
+    "git": {"commit": "0123abcd", "modified": True},
+    "layout": {"parallel": "auto", "devices": 1},
+}
+
+
+@config
+class Small(RunConfig):
+    """Nothing is computed."""
+
+    rate: float = traced(0.1, "step size", "(0, inf)")
+    word: str = static("plain", "any text")
+
+
+EXPERIMENT = Experiment(Small(), "", {"other": ("rate=0.5",)})
+
+
+def find(name):
+    return EXPERIMENT
+
+
+def png(path, size=(40, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (*size[::-1], 3), np.uint8)).save(path)
+
+
+def gif(path, frames=32, size=(40, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).integers(0, 255, (frames, *size[::-1], 3), np.uint8)
+    images = [Image.fromarray(f) for f in noise]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=50, loop=0)
+
+
+def make(path, assignments=(), seeds=1, values=None, finished=True, name="small", origin=ORIGIN, **changes):
+    """A run whose trial i ends at `values[i]`, after half of that."""
+    sweep = Sweep(Small(), assignments, seeds)._replace(**changes)
+    trials = sweep.trials()
+    values = values or [0.5 + 0.01 * i for i in range(len(trials))]
+    run = RunDirectory.create(str(path), name, sweep, origin)
+    for piece in run.add(trials, group(trials)):
+        ends = [(i, values[i]) for i in piece.members]
+        piece.statuses = [Status("done" if finished else "running", 10, objective=v) for _, v in ends]
+        piece.save_statuses()
+        piece.append(
+            {"trial": i, "step": s, "seconds": 1.5 + i, "eval/score": v * s / 10, "train/loss": 1 / 3}
+            for s in (5, 10)
+            for i, v in ends
+        )
+    if finished:
+        write_csv(path / "results.csv", results(trials, run.statuses, run.records(), "eval/score", "max"))
+        run.finish()
+    run.close()
+    return path
+
+
+class Page(HTMLParser):
+    """What a page is made of, read by the standard library."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.source = path.read_text(encoding="utf-8")
+        self.tags, self.ids, self.text, self.tables = [], [], "", []
+        self._cell = None
+        self.feed(self.source)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        own = dict(attributes)
+        assert len(own) == len(attributes)
+        self.tags.append((tag, own))
+        self.ids += [own["id"]] if "id" in own else []
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self._cell = ["", own.get("data-value")]
+            self.tables[-1][-1].append(self._cell)
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self._cell = None
+
+    def handle_data(self, data):
+        self.text += data
+        if self._cell is not None:
+            self._cell[0] += data
+
+    def all(self, name):
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+    def table(self, first):
+        """The values of the first table with this column, the exact ones where others are shown."""
+        table = next(t for t in self.tables if t[0][0][0] == first)
+        return [[shown if exact is None else exact for shown, exact in row] for row in table]
+
+
+def report(*paths, out=None):
+    return Page(write_report(paths, find, out))
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    path = make(
+        tmp_path_factory.mktemp("runs") / "sweep", ("rate=0.25,0.5,0.125", f"word={HOSTILE}"), seeds=2
+    )
+    png(path / "figures" / "learning_curve.png")
+    gif(path / "figures" / "play.gif", frames=3)
+    return path
+
+
+class TestPage:
+    def test_every_picture_is_within_and_can_be_opened(self, sweep, tmp_path):
+        images = report(sweep).all("img")
+        assert len(images) == 2
+        for image, frames in zip(images, (3, 1), strict=True):
+            kind, _, data = image["src"].partition(";base64,")
+            assert kind in ("data:image/png", "data:image/gif")
+            (tmp_path / "x").write_bytes(base64.b64decode(data, validate=True))
+            opened = Image.open(tmp_path / "x")
+            assert opened.n_frames == frames
+            assert opened.size == (int(image["width"]), int(image["height"])) == (40, 30)
+            assert len(image["alt"]) > 20
+
+    def test_nothing_comes_from_elsewhere(self, sweep):
+        page = report(sweep)
+        for _, attributes in page.tags:
+            assert attributes.get("src", "data:").startswith("data:")
+            assert attributes.get("href", "#")[0] in "#d"
+            assert not [n for n in attributes if n.startswith("on") or n == "style"]
+        assert "http:" not in page.source
+        assert "https:" not in page.source
+        assert "@import" not in page.source
+
+    def test_its_policy_forbids_all_but_its_own_style_and_script(self, sweep):
+
+        page = report(sweep)
+        (policy,) = [
+            m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"
+        ]
+        rules = dict(rule.split(None, 1) for rule in policy.split("; "))
+        assert rules.pop("default-src") == rules.pop("base-uri") == rules.pop("form-action") == "'none'"
+        assert rules.pop("img-src") == "data:"
+        for name in ("style", "script"):
+            (inner,) = re.findall(f"<{name}>(.*?)</{name}>", page.source, re.DOTALL)
+            digest = base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()
+            assert rules.pop(f"{name}-src") == f"'sha256-{digest}'"
+        assert not rules
+
+    def test_hostile_text_stays_text(self, sweep):
+        page = report(sweep)
+        assert len(page.all("script")) == 1
+        assert not [i for i in page.all("img") if "onerror" in i]
+        assert HOSTILE in page.text
+        assert HOSTILE not in page.source
+
+    def test_its_rows_are_those_of_the_results(self, sweep):
+        with open(sweep / "results.csv", newline="", encoding="utf-8") as file:
+            names, *lines = csv.reader(file)
+        names, *rows = report(sweep).table("trial") if names.pop() == "error" else ()
+        assert sorted(rows) == sorted(line[:-1] for line in lines)
+        assert [row[0] for row in rows] == ["5", "4", "3", "2", "1", "0"]
+        assert rows[0][names.index("eval/score")] == "0.55"
+
+    def test_settings_are_ordered_by_the_mean_over_seeds(self, sweep):
+        names, *rows = report(sweep).table("rate")
+        assert [row[0] for row in rows] == ["0.125", "0.5", "0.25"]
+        means = [float(row[names.index("mean of eval/score")]) for row in rows]
+        assert means == pytest.approx([0.545, 0.525, 0.505])
+        assert {row[names.index("seeds")] for row in rows} == {"2"}
+
+    def test_has_language_title_headings_in_order_and_links_that_lead_somewhere(self, sweep):
+        page = report(sweep)
+        assert page.all("html") == [{"lang": "en"}]
+        assert page.source.startswith("<!doctype html>")
+        levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
+        assert levels[0] == 1
+        assert levels.count(1) == 1
+        assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+        assert len(page.ids) == len(set(page.ids))
+        links = [a["href"][1:] for a in page.all("a")]
+        assert set(links) <= set(page.ids)
+        assert {"results", "figures", "configuration", "reproduce", "provenance"} <= set(links)
+
+    def test_every_tag_that_opens_closes(self, sweep):
+        open_tags = []
+
+        class Balance(HTMLParser):
+            def handle_starttag(self, tag, attributes):
+                open_tags.extend([tag] if tag not in ("meta", "link", "img") else [])
+
+            def handle_endtag(self, tag):
+                assert open_tags.pop() == tag
+
+        Balance().feed(report(sweep).source)
+        assert not open_tags
+
+    def test_says_where_it_came_from(self, tmp_path):
+        resumed = [{"time": "noon", "command": "again", "devices": ["tpu"], "git": None}]
+        text = report(make(tmp_path / "a", origin=ORIGIN | {"resumed": resumed})).text
+        for words in (
+            "2026-01-02T03:04:05",
+            "2 × cpu: cpu",
+            "0123abcd, with changes that were not",
+            "jax 0.10.2",
+        ):
+            assert words in text
+        assert "noon: again (tpu, not known)" in text
+
+    def test_fields_that_were_changed_come_first_and_the_rest_is_folded(self, sweep):
+        page = report(sweep)
+        changed, rest = [t for t in page.tables if t[0][0][0] == "field"]
+        assert [row[0][0] for row in changed[1:]] == ["seed", "rate", "word"]
+        assert [cell[0] for cell in changed[2]] == ["rate", "0.25, 0.5, 0.125", "0.1", "step size"]
+        assert [row[0][0] for row in rest[1:]] == ["total_steps", "eval_every"]
+        assert page.source.index("<details>") > page.source.index("Fields that are not")
+
+
+class TestCommand:
+    def test_gives_the_same_trials_again(self, sweep):
+        words = shlex.split(command_of(read_run(sweep, find)))
+        assert words[:3] == ["python", "launch.py", "--exp=small"]
+        assert words[3:] == ["rate=0.25,0.5,0.125", f"word={HOSTILE}", "--seeds=2"]
+
+    def test_names_draws_layout_and_consent(self, tmp_path):
+        origin = ORIGIN | {"layout": {"parallel": "map", "devices": 2}, "command": "launch.py --yes"}
+        path = make(tmp_path, ("rate=uniform(0.1,1)",), draws=3, search="sobol", at_once=4, origin=origin)
+        words = shlex.split(command_of(read_run(path, find)))
+        asked = ["--trials=3", "--search=sobol", "--at-once=4", "--parallel=map", "--devices=2", "--yes"]
+        assert words[4:] == asked
+
+    def test_does_not_let_the_default_sweep_in(self, tmp_path):
+        swept = EXPERIMENT._replace(sweeps={"default": ("word=a,b",), "other": ("rate=0.5",)})
+        path = make(tmp_path, ("rate=0.5",))
+        run = read_run(path, lambda _: swept)
+        assert "--sweep=other" in command_of(run)
+        assert swept.sweep("other", run.sweep.assignments).trials() == list(run.trials)
+
+
+class TestLargeAndUnfinished:
+    def test_shows_the_best_two_hundred(self, tmp_path):
+        path = make(tmp_path, seeds=203)
+        page = report(path)
+        rows = page.table("trial")[1:]
+        assert [int(row[0]) for row in rows] == list(range(202, 2, -1))
+        assert "The best 200 of 203 trials are shown" in page.text
+        assert str(path / "results.csv") in page.text
+
+    def test_an_unfinished_run_says_so_and_shows_what_there_is(self, tmp_path):
+        page = report(make(tmp_path, seeds=2, finished=False))
+        assert "unfinished (2 running)" in page.text
+        assert f"--resume={tmp_path}" in page.text
+        names, *rows = page.table("trial")
+        assert [row[names.index("eval/score")] for row in rows] == ["0.51", "0.5"]
+        assert "There are no figures yet" in page.text
+
+    def test_a_run_that_has_only_begun(self, tmp_path):
+        run = RunDirectory.create(str(tmp_path), "small", Sweep(Small()), ORIGIN)
+        run.add([Small()], [[0]])
+        run.close()
+        assert "unfinished (1 waiting)" in report(tmp_path).text
+
+    def test_a_run_in_use_is_read(self, tmp_path):
+        path = make(tmp_path)
+        run = RunDirectory.read(str(path), lambda _: Small())
+        assert "finished" in report(path).text
+        run.close()
+
+    def test_a_series_shows_its_parts_and_texts(self, tmp_path):
+        make(tmp_path, finished=True)
+        (tmp_path / "results.csv").unlink()
+        (tmp_path / "study.md").write_text("# Found: a < b")
+        make(tmp_path / "parts" / "tuning", seeds=3)
+        png(make(tmp_path / "parts" / "judging", ("rate=0.3",)) / "figures" / "luck.png")
+        page = report(tmp_path)
+        assert "Found: a < b" in page.text
+        assert page.text.index("judging") < page.text.index("tuning")
+        assert len([t for t in page.tables if t[0][0][0] == "trial"]) == 2
+        assert len(page.all("img")) == 1
+
+
+class TestPictures:
+    def test_holes_are_seen(self, tmp_path):
+        path = make(tmp_path)
+        (tmp_path / "figures").mkdir()
+        (path / "figures" / "torn.png").write_bytes(b"\x89PNG")
+        gif(path / "figures" / "play.gif")
+        whole = (path / "figures" / "play.gif").read_bytes()
+        (path / "figures" / "play.gif").write_bytes(whole[: len(whole) // 2])
+        page = report(path)
+        assert not page.all("img")
+        assert page.text.count("It cannot be read") == 2
+        assert "figures/torn.png" in page.text
+
+    def test_no_figures(self, tmp_path):
+        assert "There are no figures." in report(make(tmp_path)).text
+
+    def test_small_ones_stay_and_large_ones_share_what_is_left(self, tmp_path):
+        files = [tmp_path / "a.png", tmp_path / "b.png"]
+        png(files[0])
+        png(files[1], (1300, 200))
+        budget = files[0].stat().st_size + 200_000
+        found = embed(files, budget)
+        assert found[files[0]].note == ""
+        assert found[files[1]].note.startswith("Scaled from 1300 to ")
+        assert found[files[1]].width < 1300
+        assert sum(len(p.source) for p in found.values()) < budget * 4 / 3 + 100
+
+    def test_an_animation_is_thinned_and_lasts_as_long(self, tmp_path):
+        gif(tmp_path / "a.gif", 33)
+        size = (tmp_path / "a.gif").stat().st_size
+        picture = embed([tmp_path / "a.gif"], int(size * 0.7))[tmp_path / "a.gif"]
+        assert "one of 2 frames" in picture.note
+        (tmp_path / "b.gif").write_bytes(base64.b64decode(picture.source.partition(",")[2]))
+        durations = [f.info["duration"] for f in ImageSequence.Iterator(Image.open(tmp_path / "b.gif"))]
+        assert durations == [100] * 16 + [50]
+
+    def test_what_does_not_fit_is_a_hole(self, tmp_path):
+        gif(tmp_path / "a.gif", 6)
+        png(tmp_path / "b.png")
+        for picture in embed([tmp_path / "a.gif", tmp_path / "b.png"], 100).values():
+            assert not picture.source
+            assert "left out" in picture.note
+
+    def test_the_page_stays_below_its_limit(self, tmp_path):
+        path = make(tmp_path)
+        for name in "abc":
+            png(path / "figures" / f"{name}.png", (1000, 700))
+        assert sum(p.stat().st_size for p in path.glob("figures/*")) > LIMIT
+        assert write_report([path], find).stat().st_size <= LIMIT
+        assert LIMIT < 5e6
+
+    @pytest.mark.parametrize(
+        "name", [*KNOWN, "learning_curve", "against_rate", "a_by_b", "map_x_y", "", "<&>"]
+    )
+    def test_each_has_words(self, name):
+        text = alt_text(name, "gan", "eval/score")
+        assert text.endswith(". Experiment: gan.")
+        assert len(text) > 25
+
+    def test_words_tell_what_varies(self):
+        assert (
+            "eval/score at the end against learning rate"
+            in alt_text("against_learning_rate", "x", "eval/score").lower()
+        )
+        assert alt_text("unheard_of", "x", "", True).startswith("Animation: Unheard of.")
+
+
+class TestComparison:
+    def test_compares_first(self, tmp_path):
+        make(tmp_path / "a", seeds=2, values=[0.25, 0.75])
+        make(tmp_path / "b", ("rate=0.5",), values=[0.625])
+        page = report(tmp_path / "a", tmp_path / "b", out=tmp_path / "c.html")
+        names, *rows = page.table("run")
+        assert names[2:4] == ["rate", "seed"] or names[2:4] == ["seed", "rate"]
+        row = [dict(zip(names, r, strict=True)) for r in rows]
+        assert [r["best mean"] for r in row] == ["0.5", "0.625"]
+        assert [r["seeds"] for r in row] == ["2", "1"]
+        assert [r["rate"] for r in row] == ["0.1", "0.5"]
+        assert [r["seconds"] for r in row] == ["2.5", "1.5"]  # trials of a program end together
+        links = [a["href"][1:] for a in page.all("a")]
+        assert set(links) <= set(page.ids)
+        assert len(page.ids) == len(set(page.ids))
+        assert page.tables[0][0][0][0] == "run"
+
+    def test_equal_fields_are_left_out(self, tmp_path):
+        runs = [read_run(make(tmp_path / n, ("rate=0.5",)), find) for n in "ab"]
+        assert differing_fields(runs) == []
+
+    def test_lies_in_the_current_folder(self, tmp_path, monkeypatch):
+        paths = [make(tmp_path / n) for n in "ab"]
+        monkeypatch.chdir(tmp_path)
+        assert write_report(paths, find) == Path("report.html")
+        assert (tmp_path / "report.html").is_file()
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("file", "text", "words"),
+        [
+            ("config.json", "{", "config.json is damaged"),
+            ("config.json", "[]", "config.json is damaged"),
+            ("provenance.json", "[]", "provenance.json is damaged"),
+            ("provenance.json", '{"packages": {}, "resumed": [1]}', "damaged: 'resumed'"),
+            ("results.csv", "", "results.csv is damaged: expected a line of names"),
+            ("results.csv", "trial,status,seconds\n0,done\n", "row 2 has 2 values for 3 names"),
+            ("results.csv", "trial,status,seconds\nx,done,1\n", "the row of trial x"),
+            ("results.csv", "trial,status,seconds,eval/a\n0,done,1,b\n", "the row of trial 0"),
+            ("results.csv", "trial,status,seconds\n0,done,1\n1,done,1\n", "2 rows for 1 trials"),
+            ("pieces/0/status.json", "3", "status.json is damaged"),
+        ],
+    )
+    def test_damaged_files(self, tmp_path, file, text, words):
+        path = make(tmp_path)
+        (path / file).write_text(text)
+        with pytest.raises(UsageError, match=words) as caught:
+            write_report([path], find)
+        assert "\n" not in str(caught.value)
+        assert not (path / "report.html").exists()
+
+    def test_no_run(self, tmp_path):
+        with pytest.raises(UsageError, match="no run in this folder"):
+            write_report([tmp_path], find)
+        with pytest.raises(UsageError, match="there is no such folder"):
+            write_report([tmp_path / "x"], find)
+        with pytest.raises(UsageError, match="expected the folder"):
+            write_report([], find)
+
+    def test_a_file_that_cannot_be_written(self, tmp_path):
+        with pytest.raises(UsageError, match=r"c\.html cannot be written: No such file"):
+            write_report([make(tmp_path / "a")], find, tmp_path / "b" / "c.html")
+
+
+class TestParts:
+    def test_markup_escapes_by_default(self):
+        assert tag("a", "<b>", tag("i", "&"), None, href='"', hidden=True, id=None) == (
+            '<a href="&quot;" hidden>&lt;b&gt;<i>&amp;</i></a>'
+        )
+        assert escape("a\udcffb") == "a?b"
+
+    @pytest.mark.parametrize(
+        ("text", "value"), [("", None), ("3", 3), ("0.5", 0.5), ("1_0", "1_0"), ("(1,2)", "(1,2)")]
+    )
+    def test_numbers(self, text, value):
+        assert number_of(text) == value
+
+    def test_direction(self):
+        assert direction([{"m": 1.0, "best/m": 1.0}, {"m": 1.0, "best/m": 2.0}], "m") == "max"
+        assert direction([{"m": 1.0, "best/m": 0.5}], "m") == "min"
+        assert direction([{"eval/loss": 1.0, "best/eval/loss": 1.0}], "eval/loss") == "min"
+        assert direction([], "eval/return") == "max"
+
+    @pytest.mark.parametrize(
+        ("seconds", "words"),
+        [(1.234, "1.23 s"), (125, "2 min 5 s"), (3600, "1 h 0 min"), (7380, "2 h 3 min")],
+    )
+    def test_duration(self, seconds, words):
+        assert duration(seconds) == words
+
+    def test_does_not_import_jax(self):
+        code = "import sys, mi203jax.core.html_report; sys.exit('jax' in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+ASKED = """
+const table = document.querySelector("table.sortable:has(.status)");
+const column = () => [...table.tBodies[0].rows].map(r => r.cells[0].textContent);
+const header = table.tHead.rows[0].cells[0];
+const found = {before: column(), focusable: header.firstChild.tabIndex === 0};
+found.images = [...document.images].map(i => i.complete && i.naturalWidth);
+header.firstChild.click();
+found.up = [column(), header.ariaSort];
+header.firstChild.click();
+found.down = [column(), header.ariaSort];
+found.copy = document.querySelector(".copy").hidden;
+found.wide = document.documentElement.scrollWidth > innerWidth;
+document.body.append(Object.assign(document.createElement("output"), {textContent: JSON.stringify(found)}));
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_in_a_browser(sweep, tmp_path):
+
+    source = write_report([sweep], find).read_text(encoding="utf-8")
+    script = f'addEventListener("load", () => {{{ASKED}}});'
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    source = source.replace("script-src ", f"script-src 'sha256-{allowed}' ")
+    source = source.replace("</body>", f"<script>{script}</script></body>")
+    (tmp_path / "page.html").write_text(source, encoding="utf-8")
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--window-size=390,800",
+        "--enable-logging=stderr",
+    ]
+    flags += [f"--user-data-dir={tmp_path / 'user'}", "--dump-dom", (tmp_path / "page.html").as_uri()]
+    done = subprocess.run([CHROMIUM, *flags], capture_output=True, text=True, timeout=300, check=True)
+    assert "CONSOLE" not in done.stderr
+    (text,) = re.findall("<output>(.*?)</output>", done.stdout)
+    found = json.loads(text)
+    assert found["before"] == ["5", "4", "3", "2", "1", "0"]
+    assert found["up"] == [["0", "1", "2", "3", "4", "5"], "ascending"]
+    assert found["down"] == [["5", "4", "3", "2", "1", "0"], "descending"]
+    assert found["images"] == [40, 40]
+    assert found["focusable"]
+    assert not found["copy"]
+    assert not found["wide"]
