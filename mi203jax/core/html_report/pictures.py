@@ -103,8 +103,8 @@ def _thinned(image: Image.Image, frames: Sequence[Image.Image], limit: int) -> t
     for every, scale in THINNED:
         if len(frames) < FEWEST * every:
             return None
-        size = tuple(max(1, round(n * scale)) for n in image.size)
-        kept = [frame.convert("RGB").resize(size) for frame in frames[::every]]
+        width, height = (max(1, round(n * scale)) for n in image.size)
+        kept = [frame.convert("RGB").resize((width, height)) for frame in frames[::every]]
         lasts = [sum(durations[i : i + every]) for i in range(0, len(frames), every)]
         file = io.BytesIO()
         kept[0].save(file, "GIF", save_all=True, append_images=kept[1:], duration=lasts, loop=0)
