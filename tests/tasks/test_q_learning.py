@@ -155,7 +155,7 @@ def test_an_environment_that_the_user_registered(key):
 
 
 def test_an_environment_that_cannot_be_had(monkeypatch):
-    def offline(name):
+    def offline(name, *_):
         raise OSError("no network")
 
     monkeypatch.setattr("mi203jax.tasks.q_learning.make", offline)
@@ -245,7 +245,7 @@ class TestPQN:
         player, _, _ = collect(c, state, 1.0, jax.random.key(1))
         _, phase, finished = collect(c, state._replace(player=player), 1.0, jax.random.key(2))
         assert finished.weight == c.num_envs
-        obs, action, target = (np.asarray(x).reshape(150, c.num_envs, *x.shape[1:]) for x in phase)
+        obs, action, target = (np.asarray(x).reshape(150, c.num_envs, *x.shape[1:]) for x in phase[:3])
 
         def value(obs):
             return np.asarray(jax.jit(q_values)(c, state.params, obs)).max(-1)

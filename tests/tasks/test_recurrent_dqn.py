@@ -40,7 +40,7 @@ def seeds(config, n):
 CUT = np.arange(8) % 2 == 0
 
 
-def with_cuts(name):
+def with_cuts(name, *_):
     """The environment, of whose eight copies every other one ends its episodes by what is called a time limit."""
     env = make(name)
 
@@ -144,7 +144,7 @@ def loss_by_hand(c, params, target, batch):
     for i in range(len(batch.done)):
         online = older = [m[i, 0] for m in batch.memory]
         for k in range(c.sequence_length):
-            step = type(batch.transition)(*(x[i, k] for x in batch.transition))
+            step = jax.tree.map(lambda x, at=(i, k): x[at], batch.transition)
             q, online = network_by_hand(c, params, online, step.obs)
             _, older = network_by_hand(c, target, older, step.obs)
             value, _ = network_by_hand(c, target, older, step.next_obs)
