@@ -23,7 +23,7 @@ STACK, SIDE = 4, 84
 """Screens that one sees at a time, and their height and width."""
 
 BYTES = 3_000_000
-"""That an emulator takes, a little more than measured."""
+"""That an emulator may take: of 48 of Breakout each took 1.6 MB of this process, with what it shows."""
 
 BUTTONS = {"NOOP": "nothing", "UP": "up", "DOWN": "down", "LEFT": "left", "RIGHT": "right", "FIRE": "fire"}
 
