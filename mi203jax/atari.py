@@ -1,9 +1,15 @@
-"""Names of the Atari games that ale-py has. Does not import jax, so that a mistake is answered at once."""
+"""Names and screens of ale-py's Atari games. Does not import jax: a mistake is answered at once."""
 
 import functools
 
 from mi203jax.core.errors import UsageError, did_you_mean
 from mi203jax.core.extras import require
+
+PREFIX = "atari/"
+"""What names of environments begin with that are real Atari games."""
+
+FRAMES = 4
+"""Screens that one sees at a time."""
 
 
 @functools.cache

@@ -2,12 +2,10 @@
 
 from typing import Literal
 
+from mi203jax.atari import FRAMES
 from mi203jax.configs.q_learning import QLearning
 from mi203jax.core.config import MAX_INT, config, static, traced
 from mi203jax.core.errors import UsageError
-
-FRAMES = 4
-"""Screens of an observation of Atari games: see `mi203jax.rl.envs.ale.STACK`."""
 
 
 @config

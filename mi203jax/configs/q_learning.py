@@ -6,7 +6,7 @@ Does not import jax or gymnax, so that a command line that is wrong is answered 
 import sys
 from typing import Literal
 
-from mi203jax.atari import rom_of
+from mi203jax.atari import PREFIX, rom_of
 from mi203jax.core.config import RunConfig, config, static, traced
 from mi203jax.core.errors import UsageError, did_you_mean
 
@@ -37,9 +37,6 @@ DISCRETE = {
 
 GRIDS = {"Rooms-grid": 100, "SlipperyRooms-grid": 100}
 """Our own games on a map, of which Q* can be computed, and the step at which each cuts an episode."""
-
-ATARI = "atari/"
-"""What the names of real Atari games begin with: see `mi203jax.atari`."""
 
 CONTINUOUS = (
     "Pendulum-v1",
@@ -85,7 +82,7 @@ class QLearning(RunConfig):
         """Fields that must fit each other."""
         super().check()
         if self.is_atari:
-            rom_of(self.env.removeprefix(ATARI))
+            rom_of(self.env.removeprefix(PREFIX))
             return
         for name in ("sticky", "frame_skip", "noops", "life_loss"):
             if getattr(self, name) != getattr(QLearning, name):
@@ -104,7 +101,7 @@ class QLearning(RunConfig):
     @property
     def is_atari(self) -> bool:
         """Whether the environment is a real Atari game."""
-        return self.env.startswith(ATARI)
+        return self.env.startswith(PREFIX)
 
     @property
     def is_alone(self) -> bool:

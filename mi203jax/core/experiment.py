@@ -1,7 +1,7 @@
 """An experiment: a task of the course, with the configuration it runs with. Does not import jax."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,6 +55,10 @@ class Experiment(NamedTuple):
     def load_series(self) -> "Series":
         """What it is made of, if that is runs of other experiments."""
         return _load(self.series)
+
+
+Find = Callable[[str], Experiment]
+"""The registry: the experiment of a name."""
 
 
 def _load(named: Any) -> Any:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from mi203jax.core.config import RunConfig
 from mi203jax.core.memory import Need, peak, size
-from mi203jax.core.parallel import Layout, Trials, choose_layout
+from mi203jax.core.parallel import Layout, Trials, layout_of
 from mi203jax.core.task import Mean, Metrics, PyTree, Streaming, Task, as_mean
 
 Values = dict[str, jax.Array]  # metrics by full name, such as "eval/return"
@@ -157,12 +157,12 @@ class Group:
             task: what is learnt.
             configs: each trial's configuration.
             data: what all of them learn from, or a `Streaming`.
-            layout: how they share devices; None: as `choose_layout` says.
+            layout: how they share devices; None: as `layout_of` says.
             keys: each trial's key, `[trials]`; None: of its seed.
         """  # noqa: D205, D212
         self.config = configs[0]
         self._stream = data if isinstance(data, Streaming) else None
-        self.layout = layout or choose_layout(task.on_cpu, len(configs), is_alone=configs[0].is_alone)
+        self.layout = layout or layout_of(task, configs)
         self._count = len(configs)
         self._trials = Trials(self._count, self.layout)
         self.data = self._stream.shared if self._stream else data

@@ -2,15 +2,17 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from mi203jax.core.config import BaseConfig
 from mi203jax.core.errors import UsageError
 from mi203jax.core.memory import Need
+from mi203jax.core.task import Task
 
 PyTree = Any
 Parallel = Literal["auto", "vmap", "map", "devices"]
@@ -42,7 +44,6 @@ def choose_layout(
     trials: int,
     parallel: Parallel = "auto",
     split: int = 1,
-    is_alone: bool = False,
 ) -> Layout:
     """The layout of a group of trials.
 
@@ -56,15 +57,10 @@ def choose_layout(
         trials: how many there are.
         parallel: what was asked for; "vmap" and "map" use one device.
         split: devices among which each batch is to be divided.
-        is_alone: the configurations', which then is of one trial, whatever is asked for.
 
     Raises:
-        UsageError: if there are not so many devices, or the batches of a trial cannot be divided.
+        UsageError: if there are not so many devices.
     """
-    if is_alone:
-        if split > 1:
-            raise UsageError(f"--devices={split}: expected 1, since what is played is outside of JAX.")
-        return Layout("map")
     there = jax.local_device_count()
     if split > there:
         raise UsageError(f"--devices={split}: expected at most {there}, as many as there are.")
@@ -72,6 +68,21 @@ def choose_layout(
     if parallel in ("vmap", "map"):
         return Layout(parallel, split=split)
     return Layout(inner, spread=min(there, trials) if split == 1 else 1, split=split)
+
+
+def layout_of(
+    task: Task, configs: Sequence[BaseConfig], parallel: Parallel = "auto", split: int = 1
+) -> Layout:
+    """The layout of a group of trials: see `choose_layout`; of a trial that is alone, in turn.
+
+    Raises:
+        UsageError: as `choose_layout`, or if the batches of a trial that is alone are to be divided.
+    """
+    if not configs[0].is_alone:
+        return choose_layout(task.on_cpu, len(configs), parallel, split)
+    if split > 1:
+        raise UsageError(f"--devices={split}: expected 1, since what is played is outside of JAX.")
+    return Layout("map")
 
 
 def cores() -> int:

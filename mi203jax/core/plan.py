@@ -8,7 +8,7 @@ from mi203jax.core.config import RunConfig
 from mi203jax.core.errors import UsageError
 from mi203jax.core.loop import Group
 from mi203jax.core.memory import SHARE, available
-from mi203jax.core.parallel import choose_layout
+from mi203jax.core.parallel import layout_of
 from mi203jax.core.piece import Options
 from mi203jax.core.task import Task
 from mi203jax.core.trials import group
@@ -47,8 +47,7 @@ def plan(task: Task, trials: Sequence[RunConfig], options: Options, workers: int
 
 def program(task: Task, configs: Sequence[RunConfig], options: Options) -> Group:
     """The program of a piece."""
-    alone = configs[0].is_alone
-    layout = choose_layout(task.on_cpu, len(configs), options.parallel, options.devices, alone)
+    layout = layout_of(task, configs, options.parallel, options.devices)
     return Group(task, configs, task.data(configs[0]), layout)
 
 

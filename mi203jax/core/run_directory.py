@@ -165,15 +165,26 @@ class RunDirectory:
         Raises:
             UsageError: if it is damaged.
         """
-        found = read_json(self.path / "provenance.json")
-        resumed = found.get("resumed", []) if isinstance(found, dict) else None
-        if not isinstance(resumed, list) or not isinstance(found.get("packages"), dict):
-            raise UsageError(f"{self.path / 'provenance.json'} is damaged.")
-        return found
+        return read_provenance(self.path / "provenance.json")
 
     def save_provenance(self, provenance: dict[str, Any]) -> None:
         """Writes where the run came from."""
         write_text(self.path / "provenance.json", json.dumps(provenance, indent=2))
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Where a run came from.
+
+    Raises:
+        UsageError: if the file is damaged.
+    """
+    found = read_json(path)
+    again = found.get("resumed", []) if isinstance(found, dict) else None
+    if not isinstance(again, list) or not isinstance(found.get("packages"), dict):
+        raise UsageError(f"{path} is damaged.")
+    if not all(isinstance(begun, dict) for begun in again):
+        raise UsageError(f"{path} is damaged: 'resumed' holds something else than what is noted of a resume.")
+    return found
 
 
 def now() -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from mi203jax.core.config import RunConfig
 from mi203jax.core.display import Display
 from mi203jax.core.errors import UsageError
-from mi203jax.core.experiment import Experiment
+from mi203jax.core.experiment import Experiment, Find
 from mi203jax.core.figures import save_figure
 from mi203jax.core.files import write_text
 from mi203jax.core.interruption import Interrupted, Interruption
@@ -22,9 +22,6 @@ from mi203jax.core.results import Row
 from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.session import Engine, Here, Session, check_checkpoints, note_resumed
 from mi203jax.core.trials import Sweep, group
-
-Find = Callable[[str], Experiment]
-"""The registry: the experiment of a name."""
 
 
 class Part(NamedTuple):

@@ -14,7 +14,7 @@ from mi203jax.core.experiment import Experiment
 from mi203jax.core.figures import save_figure
 from mi203jax.core.interruption import Interruption
 from mi203jax.core.loop import Group, trial
-from mi203jax.core.parallel import choose_layout
+from mi203jax.core.parallel import layout_of
 from mi203jax.core.piece import Options, Piece, Values, Watch
 from mi203jax.core.piece_folder import PieceFolder, Record, Status
 from mi203jax.core.plan import Planned, plan, program
@@ -124,9 +124,8 @@ def check_checkpoints(session: "Session") -> None:
     directory, options = session.directory, session.options
     for folder in directory.pieces:
         if not folder.is_final:
-            alone = directory.trials[folder.members[0]].is_alone
-            count = len(folder.members)
-            choose_layout(session.task.on_cpu, count, options.parallel, options.devices, alone)
+            configs = [directory.trials[i] for i in folder.members]
+            layout_of(session.task, configs, options.parallel, options.devices)
             session.piece(folder).checkpoints.verify()
     session.interruption.check(directory.path)
 

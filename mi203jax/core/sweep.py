@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from mi203jax.core.config import RunConfig
 from mi203jax.core.loop import Group, Values, trial
-from mi203jax.core.parallel import Layout, Parallel, choose_layout
+from mi203jax.core.parallel import Layout, Parallel, layout_of
 from mi203jax.core.task import PyTree, Task
 from mi203jax.core.trials import group
 
@@ -52,7 +52,7 @@ def sweep(
     trained: dict[int, Trained] = {}
     for members in group(configs):
         chosen = [configs[i] for i in members]
-        layout = choose_layout(task.on_cpu, len(members), parallel, is_alone=chosen[0].is_alone)
+        layout = layout_of(task, chosen, parallel)
         given = data if data is not None else task.data(chosen[0])
         own_keys = None if keys is None else keys[jnp.array(members)]
         ended = _run(task, chosen, given, own_keys, layout)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from mi203jax.atari import FRAMES
 from mi203jax.configs import DQN
 from mi203jax.core.parallel import split_batch
 from mi203jax.core.task import Mean, Metrics, Task
@@ -184,8 +185,8 @@ def learn(
 def sample(c: DQN, key: jax.Array, replay: Entry, added) -> Transition | Moment:
     """Batches for each gradient step: transitions, or sequences of them."""
     if isinstance(replay, FrameStep):
-        shape, stack = (c.gradient_steps, c.batch_size), environment(c).obs.shape[0]
-        return Transition(*frame_replay_sample(key, replay, added, shape, stack, c.num_envs))
+        shape = c.gradient_steps, c.batch_size
+        return Transition(*frame_replay_sample(key, replay, added, shape, FRAMES, c.num_envs))
     if not c.has_memory:
         return replay_sample(key, replay, added, (c.gradient_steps, c.batch_size))
     shape = c.gradient_steps, c.sequences

@@ -44,7 +44,9 @@ def environment(c: QLearning, purpose: str = "training") -> Environment:
             had, as MNISTBandit-bsuite does offline.
     """
     try:
-        return make(c.env, Rules(c.sticky, c.frame_skip, c.noops, c.life_loss), purpose)
+        if c.is_atari:
+            return make(c.env, Rules(c.sticky, c.frame_skip, c.noops, c.life_loss), purpose)
+        return make(c.env)  # one serves all
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(
             f"env={c.env} cannot be made: {error}. Choose another, such as Breakout-MinAtar."

@@ -42,7 +42,8 @@ class Script:
 
         ended, cut, lost = (jnp.isin(t, jnp.array(x or [-1])) for x in (self.ends, self.cuts, self.lives))
         began = jnp.isin(t - 1, jnp.array([*self.ends, *self.cuts] or [-1]))
-        obs = jnp.full((n, 4, 84, 84), t, jnp.uint8)
+        screens = jnp.maximum(t - jnp.arange(3, -1, -1), 0).astype(jnp.uint8)  # the newest last
+        obs = jnp.broadcast_to(screens[:, None, None], (n, 4, 84, 84))
         reward = jnp.where(began, 0.0, 3.0 * t)
         return t, TimeStep(obs, *map(every, (reward, ended, cut)), obs, every(began), every(lost))
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mi203jax.core.errors import UsageError
+from mi203jax.core.experiment import Find
 from mi203jax.core.files import write_text
 from mi203jax.core.html_report.page import page
-from mi203jax.core.html_report.reading import Find, read_run
+from mi203jax.core.html_report.reading import read_run
 
 NAME = "report.html"
 

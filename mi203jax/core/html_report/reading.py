@@ -5,21 +5,17 @@ Does not import jax.
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mi203jax.core.config import BaseConfig
 from mi203jax.core.errors import UsageError
-from mi203jax.core.experiment import Experiment
-from mi203jax.core.files import read_json
+from mi203jax.core.experiment import Experiment, Find
 from mi203jax.core.piece_folder import PieceFolder, Record, Status
 from mi203jax.core.results import Best, Row, ranked, results
-from mi203jax.core.run_directory import read_config
+from mi203jax.core.run_directory import read_config, read_provenance
 from mi203jax.core.trials import Sweep
-
-Find = Callable[[str], Experiment]
-"""The registry: the experiment of a name."""
 
 SMALLER_IS_BETTER = ("loss", "error", "distance", "bits", "perplexity")
 """Words in the names of metrics."""
@@ -95,21 +91,6 @@ def read_run(path: Path, find: Find) -> Run:
 def _by_trial(pieces: Sequence[PieceFolder]) -> list[Status]:
     found = {i: s for piece in pieces for i, s in zip(piece.members, piece.statuses, strict=True)}
     return [found[i] for i in sorted(found)]
-
-
-def read_provenance(path: Path) -> dict[str, Any]:
-    """Where a run came from.
-
-    Raises:
-        UsageError: if the file is damaged.
-    """
-    found = read_json(path)
-    again = found.get("resumed", []) if isinstance(found, dict) else None
-    if not isinstance(again, list) or not isinstance(found.get("packages"), dict):
-        raise UsageError(f"{path} is damaged.")
-    if not all(isinstance(begun, dict) for begun in again):
-        raise UsageError(f"{path} is damaged: 'resumed' holds something else than what is noted of a resume.")
-    return found
 
 
 def _rows(

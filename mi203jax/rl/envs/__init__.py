@@ -2,7 +2,8 @@
 
 import functools
 
-from mi203jax.rl.envs.ale import PREFIX, STANDARD, Rules, make_atari
+from mi203jax.atari import PREFIX
+from mi203jax.rl.envs.ale import STANDARD, Rules, make_atari
 from mi203jax.rl.envs.from_gymnax import make_gymnax
 from mi203jax.rl.envs.grid import GRID_SLIPS, from_grid_world, grid_game, make_grid, see_grid
 from mi203jax.rl.envs.interface import Environment, TimeStep, play_episodes

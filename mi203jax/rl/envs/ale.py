@@ -13,14 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mi203jax.atari import rom_of
+from mi203jax.atari import FRAMES, PREFIX, rom_of
 from mi203jax.core.errors import UsageError
 from mi203jax.core.memory import available
 from mi203jax.rl.envs.interface import Environment, TimeStep
 
-PREFIX = "atari/"
-STACK, SIDE = 4, 84
-"""Screens that one sees at a time, and their height and width."""
+SIDE = 84
+"""Height and width of a screen as one sees it."""
 
 BYTES = 3_000_000
 """That an emulator may take: of 48 of Breakout each took 1.6 MB of this process, with what it shows."""
@@ -103,7 +102,7 @@ def make_atari(name: str, rules: Rules = STANDARD, purpose: str = "training") ->
 
         return jax.lax.cond(state.session == emulator.session, go_on, begin_anew)
 
-    shape = jax.ShapeDtypeStruct((STACK, SIDE, SIDE), jnp.uint8)
+    shape = jax.ShapeDtypeStruct((FRAMES, SIDE, SIDE), jnp.uint8)
     limit = -(-rules.max_frames // rules.frame_skip)
     return Environment(name, reset, step, len(actions), actions, limit, shape)
 
@@ -133,7 +132,7 @@ def _emulators(rom: str, rules: Rules, purpose: str, n: int) -> _Emulators:
         noop_max=rules.noops,
         max_num_frames_per_episode=rules.max_frames,
         reward_clipping=False,
-        stack_num=STACK,
+        stack_num=FRAMES,
         img_height=SIDE,
         img_width=SIDE,
     )
