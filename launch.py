@@ -4,6 +4,7 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -13,6 +14,7 @@ from mi203jax.core.config import BaseConfig, RunConfig, describe, format_value
 from mi203jax.core.errors import UsageError, did_you_mean
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.extras import require_optuna, require_ray, require_tensorboard
+from mi203jax.core.html_report import write_report
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.run_directory import RunDirectory, check_new
 from mi203jax.core.trials import Sweep, group, label, varied_fields
@@ -30,6 +32,7 @@ python launch.py --exp=NAME 'learning_rate=loguniform(1e-4,1e-1)' 'optimizer=cho
 python launch.py --exp=NAME --sweep=NAME    a sweep, or a configuration, that the experiment names
 python launch.py --exp=NAME ... --dry-run   the trials, their programs and their memory; nothing runs
 python launch.py --resume=DIR               go on where a run stopped: what is missing, or failed
+python launch.py --report=DIR [DIR ...]     write a run's report.html anew; of several runs, compare them
 """
 
 MANY_TRIALS = 1_000  # more need --yes
@@ -45,6 +48,7 @@ ALONG = {
     "describe": ASKED,
     "dry_run": ASKED | LAYOUT | {"max_memory"},
     "resume": RUNNING,
+    "report": {"out"},
     "exp": ASKED | NEW | RUNNING,
 }
 
@@ -66,7 +70,8 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_integer("at_once", 8, "draws that optuna is asked for at once", flag_values=own)
     flags.DEFINE_bool("dry_run", False, "show the trials of a sweep; nothing runs", flag_values=own)
     flags.DEFINE_bool("yes", False, f"run more than {MANY_TRIALS:,} trials", flag_values=own)
-    flags.DEFINE_string("out", None, "the run's folder, new or empty (runs/NAME/TIME)", flag_values=own)
+    flags.DEFINE_string("out", None, "folder of the run (runs/NAME/TIME); or report", flag_values=own)
+    flags.DEFINE_string("report", None, "a run's folder, or several: write report.html", flag_values=own)
     flags.DEFINE_string("resume", None, "the folder of a run to go on with", flag_values=own)
     flags.DEFINE_float("checkpoint_every", 60.0, "seconds between checkpoints", flag_values=own)
     flags.DEFINE_bool("cache", True, "keep compiled programs for the next run", flag_values=own)
@@ -126,6 +131,9 @@ def obey(own: flags.FlagValues, assignments: list[str], interruption: Interrupti
             print(f"--sweep={name:<12} {shlex.join(named)}")
     elif mode == "dry_run":
         dry_run(own, assignments)
+    elif mode == "report":
+        folders = [Path(folder) for folder in (own.report, *assignments)]
+        print(write_report(folders, experiments.get, own.out and Path(own.out)))
     else:
         return run(own, assignments, interruption)
     return 0
@@ -180,9 +188,9 @@ def mode_of(own: flags.FlagValues, assignments: list[str]) -> str:
     for name in sorted(given - {mode} - ALONG[mode]):
         one, other = name.replace("_", "-"), mode.replace("_", "-")
         raise UsageError(f"--{one} contradicts --{other}: expected one of them.")
-    if assignments and mode not in ("exp", "describe", "dry_run", "help"):
+    if assignments and mode not in ("exp", "describe", "dry_run", "help", "report"):
         raise UsageError(f"{assignments[0]} contradicts --{mode}: expected nothing beside it.")
-    for name in ("resume", "out"):
+    for name in ("resume", "report", "out"):
         if own[name].value == "":
             raise UsageError(f"--{name}=: expected a folder.")
     if not 0 <= own.ray_gpus < float("inf"):

@@ -145,6 +145,10 @@ BAD = [
     (["--resume=nowhere"], "--resume=nowhere: there is no such folder"),
     (["--resume=."], "--resume=.: no run in this folder"),
     (["--resume="], "--resume=: expected a folder"),
+    (["--report=nowhere"], "--report=nowhere: there is no such folder"),
+    (["--report=."], "--report=.: no run in this folder"),
+    (["--report="], "--report=: expected a folder"),
+    (["--report=x", "--seed=3"], "--seed contradicts --report"),
     (["--exp="], "Unknown experiment ''"),
     (["--exp=dqn", "--out="], "--out=: expected a folder"),
     (["--exp=dqn", "--out=/proc/run"], "--out=/proc/run cannot be written"),
@@ -233,6 +237,18 @@ class TestRuns:
         folder = Path(capsys.readouterr().out.strip())
         assert folder.parent == Path("runs/toy")
         assert (tmp_path / folder / "results.csv").exists()
+
+    def test_a_report_can_be_written_anew_and_compare(self, tmp_path, capsys):
+        for name, rate in (("a", 0.1), ("b", 0.2)):
+            assert main("--exp=toy", f"learning_rate={rate}", f"--out={name}", "--quiet") == 0
+        first = (tmp_path / "a" / "report.html").read_text()
+        (tmp_path / "a" / "report.html").unlink()
+        capsys.readouterr()
+        assert main("--report=a") == 0
+        assert capsys.readouterr().out == "a/report.html\n"
+        assert (tmp_path / "a" / "report.html").read_text() == first
+        assert main("--report=a", "b", "--out=both.html") == 0
+        assert "2 runs compared" in (tmp_path / "both.html").read_text()
 
     def test_flags_may_follow_fields(self, tmp_path):
         assert (

@@ -13,6 +13,7 @@ from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment, Find
 from mi203jax.core.figures import save_figure
 from mi203jax.core.files import write_text
+from mi203jax.core.html_report import write_report
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.piece import Options, Watch
 from mi203jax.core.piece_folder import Status
@@ -216,7 +217,8 @@ class _Course:
         """The folder of a part, and whether it is new."""
         where, config = self._directory.path / "parts" / name, self._find(part.experiment).config
         if not (where / "config.json").is_file():
-            return RunDirectory.create(str(where), part.experiment, Sweep(config), provenance([])), True
+            noted = provenance([]) | self._find(part.experiment).load_task().compared_by
+            return RunDirectory.create(str(where), part.experiment, Sweep(config), noted), True
         directory = RunDirectory.read(str(where), lambda _: config)
         if list(directory.trials) != list(part.trials):
             directory.close()
@@ -237,6 +239,7 @@ class _Course:
         piece.statuses = [Status("done")]
         piece.save_statuses()
         self._directory.finish()
+        files.append(write_report([path], self._find))
         for line in (conclusion.summary, *files):
             self.display.say(f"{line}")
         if self._options.quiet:

@@ -12,6 +12,7 @@ from mi203jax.core.display import Display
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.figures import save_figure
+from mi203jax.core.html_report import write_report
 from mi203jax.core.interruption import Interruption
 from mi203jax.core.loop import Group, trial
 from mi203jax.core.parallel import layout_of
@@ -83,8 +84,8 @@ def begin(
     task, trials = experiment.load_task(), sweep.trials()
     planned = plan(task, trials, options, engine.workers)
     interruption.check()
-    layout = {"layout": {"parallel": options.parallel, "devices": options.devices}}
-    directory = RunDirectory.create(out, name, sweep, provenance([c.seed for c in trials]) | layout)
+    noted = {"layout": {"parallel": options.parallel, "devices": options.devices}} | task.compared_by
+    directory = RunDirectory.create(out, name, sweep, provenance([c.seed for c in trials]) | noted)
     try:
         session = Session(experiment, directory, options, interruption, engine)
         session.add(trials, planned)
@@ -318,6 +319,7 @@ class Session:
         self.interruption.check(run.path)
         files += [save_figure(run.path / "figures" / name, figure) for name, figure in figures.items()]
         run.finish()
+        files.append(write_report([run.path], lambda _: self.experiment))
         if self.is_stopped:
             self.display.say(f"stopped at the first trial that was lost; --resume={run.path} goes on")
         of_arms = arm_rows(run.trials, rows, self.task.objective, self.task.best)

@@ -116,3 +116,8 @@ class Task(NamedTuple):
     on_cpu: Literal["vmap", "map"] = "vmap"
     beside: tuple[str, ...] = ()
     curves: tuple[str, ...] = ()
+
+    @property
+    def compared_by(self) -> dict[str, str]:
+        """The objective and what is best, as the provenance of a run notes them."""
+        return {"objective": self.objective, "best": self.best}

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from mi203jax.configs import Trends
 from mi203jax.configs.claims import CLAIMS, SETTINGS
-from mi203jax.core.series import Conclusion, Ended, Find, Part, Series
+from mi203jax.core.experiment import Find
+from mi203jax.core.series import Conclusion, Ended, Part, Series
 from mi203jax.study.figures import figures
 from mi203jax.study.report import Record, notes, page, results_of, table
 from mi203jax.study.result import Looked, to_json

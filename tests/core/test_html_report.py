@@ -4,150 +4,41 @@ import base64
 import csv
 import hashlib
 import itertools
-import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image, ImageSequence
+from PIL import Image
 
-from mi203jax.core.config import RunConfig, config, static, traced
 from mi203jax.core.errors import UsageError
-from mi203jax.core.experiment import Experiment
 from mi203jax.core.html_report import write_report
-from mi203jax.core.html_report.alt_texts import KNOWN, alt_text
 from mi203jax.core.html_report.command import command_of
 from mi203jax.core.html_report.markup import escape, tag
-from mi203jax.core.html_report.page import LIMIT
-from mi203jax.core.html_report.pictures import embed
-from mi203jax.core.html_report.reading import direction, number_of, read_run
+from mi203jax.core.html_report.reading import number_of, read_run
 from mi203jax.core.html_report.sections import duration
 from mi203jax.core.html_report.tables import differing_fields
-from mi203jax.core.piece_folder import Status
-from mi203jax.core.results import results, write_csv
 from mi203jax.core.run_directory import RunDirectory
-from mi203jax.core.trials import Sweep, group
-
-HOSTILE = "\"'</script><script>alert(1)</script><img src=x onerror=alert(2)>&amp;"
-ORIGIN = {
-    "time": "2026-01-02T03:04:05+00:00",
-    "command": "python launch.py --exp=small",
-    "packages": {"mi203jax": "0.1.0", "jax": "0.10.2", "optuna": None},
-    "devices": ["cpu: cpu", "cpu: cpu"],
-    "git": {"commit": "0123abcd", "modified": True},
-    "layout": {"parallel": "auto", "devices": 1},
-}
-
-
-@config
-class Small(RunConfig):
-    """Nothing is computed."""
-
-    rate: float = traced(0.1, "step size", "(0, inf)")
-    word: str = static("plain", "any text")
-
-
-EXPERIMENT = Experiment(Small(), "", {"other": ("rate=0.5",)})
-
-
-def find(name):
-    return EXPERIMENT
-
-
-def png(path, size=(40, 30)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (*size[::-1], 3), np.uint8)).save(path)
-
-
-def gif(path, frames=32, size=(40, 30)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(0).integers(0, 255, (frames, *size[::-1], 3), np.uint8)
-    images = [Image.fromarray(f) for f in noise]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=50, loop=0)
-
-
-def make(path, assignments=(), seeds=1, values=None, finished=True, name="small", origin=ORIGIN, **changes):
-    """A run whose trial i ends at `values[i]`, after half of that."""
-    sweep = Sweep(Small(), assignments, seeds)._replace(**changes)
-    trials = sweep.trials()
-    values = values or [0.5 + 0.01 * i for i in range(len(trials))]
-    run = RunDirectory.create(str(path), name, sweep, origin)
-    for piece in run.add(trials, group(trials)):
-        ends = [(i, values[i]) for i in piece.members]
-        piece.statuses = [Status("done" if finished else "running", 10, objective=v) for _, v in ends]
-        piece.save_statuses()
-        piece.append(
-            {"trial": i, "step": s, "seconds": 1.5 + i, "eval/score": v * s / 10, "train/loss": 1 / 3}
-            for s in (5, 10)
-            for i, v in ends
-        )
-    if finished:
-        write_csv(path / "results.csv", results(trials, run.statuses, run.records(), "eval/score", "max"))
-        run.finish()
-    run.close()
-    return path
-
-
-class Page(HTMLParser):
-    """What a page is made of, read by the standard library."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.source = path.read_text(encoding="utf-8")
-        self.tags, self.ids, self.text, self.tables = [], [], "", []
-        self._cell = None
-        self.feed(self.source)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        own = dict(attributes)
-        assert len(own) == len(attributes)
-        self.tags.append((tag, own))
-        self.ids += [own["id"]] if "id" in own else []
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in ("td", "th"):
-            self._cell = ["", own.get("data-value")]
-            self.tables[-1][-1].append(self._cell)
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th"):
-            self._cell = None
-
-    def handle_data(self, data):
-        self.text += data
-        if self._cell is not None:
-            self._cell[0] += data
-
-    def all(self, name):
-        return [attributes for tag, attributes in self.tags if tag == name]
-
-    def table(self, first):
-        """The values of the first table with this column, the exact ones where others are shown."""
-        table = next(t for t in self.tables if t[0][0][0] == first)
-        return [[shown if exact is None else exact for shown, exact in row] for row in table]
-
-
-def report(*paths, out=None):
-    return Page(write_report(paths, find, out))
+from mi203jax.core.trials import Sweep
+from tests.core.report_runs import (
+    EXPERIMENT,
+    HOSTILE,
+    ORIGIN,
+    Small,
+    find,
+    hostile_sweep,
+    make,
+    png,
+    report,
+)
 
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
-    path = make(
-        tmp_path_factory.mktemp("runs") / "sweep", ("rate=0.25,0.5,0.125", f"word={HOSTILE}"), seeds=2
-    )
-    png(path / "figures" / "learning_curve.png")
-    gif(path / "figures" / "play.gif", frames=3)
-    return path
+    return hostile_sweep(tmp_path_factory.mktemp("runs") / "sweep")
 
 
 class TestPage:
@@ -209,6 +100,10 @@ class TestPage:
         means = [float(row[names.index("mean of eval/score")]) for row in rows]
         assert means == pytest.approx([0.545, 0.525, 0.505])
         assert {row[names.index("seeds")] for row in rows} == {"2"}
+
+    def test_the_smallest_comes_first_where_smaller_is_better(self, tmp_path):
+        page = report(make(tmp_path, seeds=3, values=[0.5, 0.25, 0.75], origin=ORIGIN | {"best": "min"}))
+        assert [row[0] for row in page.table("trial")[1:]] == ["1", "0", "2"]
 
     def test_has_language_title_headings_in_order_and_links_that_lead_somewhere(self, sweep):
         page = report(sweep)
@@ -320,73 +215,6 @@ class TestLargeAndUnfinished:
         assert len(page.all("img")) == 1
 
 
-class TestPictures:
-    def test_holes_are_seen(self, tmp_path):
-        path = make(tmp_path)
-        (tmp_path / "figures").mkdir()
-        (path / "figures" / "torn.png").write_bytes(b"\x89PNG")
-        gif(path / "figures" / "play.gif")
-        whole = (path / "figures" / "play.gif").read_bytes()
-        (path / "figures" / "play.gif").write_bytes(whole[: len(whole) // 2])
-        page = report(path)
-        assert not page.all("img")
-        assert page.text.count("It cannot be read") == 2
-        assert "figures/torn.png" in page.text
-
-    def test_no_figures(self, tmp_path):
-        assert "There are no figures." in report(make(tmp_path)).text
-
-    def test_small_ones_stay_and_large_ones_share_what_is_left(self, tmp_path):
-        files = [tmp_path / "a.png", tmp_path / "b.png"]
-        png(files[0])
-        png(files[1], (1300, 200))
-        budget = files[0].stat().st_size + 200_000
-        found = embed(files, budget)
-        assert found[files[0]].note == ""
-        assert found[files[1]].note.startswith("Scaled from 1300 to ")
-        assert found[files[1]].width < 1300
-        assert sum(len(p.source) for p in found.values()) < budget * 4 / 3 + 100
-
-    def test_an_animation_is_thinned_and_lasts_as_long(self, tmp_path):
-        gif(tmp_path / "a.gif", 33)
-        size = (tmp_path / "a.gif").stat().st_size
-        picture = embed([tmp_path / "a.gif"], int(size * 0.7))[tmp_path / "a.gif"]
-        assert "one of 2 frames" in picture.note
-        (tmp_path / "b.gif").write_bytes(base64.b64decode(picture.source.partition(",")[2]))
-        durations = [f.info["duration"] for f in ImageSequence.Iterator(Image.open(tmp_path / "b.gif"))]
-        assert durations == [100] * 16 + [50]
-
-    def test_what_does_not_fit_is_a_hole(self, tmp_path):
-        gif(tmp_path / "a.gif", 6)
-        png(tmp_path / "b.png")
-        for picture in embed([tmp_path / "a.gif", tmp_path / "b.png"], 100).values():
-            assert not picture.source
-            assert "left out" in picture.note
-
-    def test_the_page_stays_below_its_limit(self, tmp_path):
-        path = make(tmp_path)
-        for name in "abc":
-            png(path / "figures" / f"{name}.png", (1000, 700))
-        assert sum(p.stat().st_size for p in path.glob("figures/*")) > LIMIT
-        assert write_report([path], find).stat().st_size <= LIMIT
-        assert LIMIT < 5e6
-
-    @pytest.mark.parametrize(
-        "name", [*KNOWN, "learning_curve", "against_rate", "a_by_b", "map_x_y", "", "<&>"]
-    )
-    def test_each_has_words(self, name):
-        text = alt_text(name, "gan", "eval/score")
-        assert text.endswith(". Experiment: gan.")
-        assert len(text) > 25
-
-    def test_words_tell_what_varies(self):
-        assert (
-            "eval/score at the end against learning rate"
-            in alt_text("against_learning_rate", "x", "eval/score").lower()
-        )
-        assert alt_text("unheard_of", "x", "", True).startswith("Animation: Unheard of.")
-
-
 class TestComparison:
     def test_compares_first(self, tmp_path):
         make(tmp_path / "a", seeds=2, values=[0.25, 0.75])
@@ -465,12 +293,6 @@ class TestParts:
     def test_numbers(self, text, value):
         assert number_of(text) == value
 
-    def test_direction(self):
-        assert direction([{"m": 1.0, "best/m": 1.0}, {"m": 1.0, "best/m": 2.0}], "m") == "max"
-        assert direction([{"m": 1.0, "best/m": 0.5}], "m") == "min"
-        assert direction([{"eval/loss": 1.0, "best/eval/loss": 1.0}], "eval/loss") == "min"
-        assert direction([], "eval/return") == "max"
-
     @pytest.mark.parametrize(
         ("seconds", "words"),
         [(1.234, "1.23 s"), (125, "2 min 5 s"), (3600, "1 h 0 min"), (7380, "2 h 3 min")],
@@ -481,51 +303,3 @@ class TestParts:
     def test_does_not_import_jax(self):
         code = "import sys, mi203jax.core.html_report; sys.exit('jax' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-ASKED = """
-const table = document.querySelector("table.sortable:has(.status)");
-const column = () => [...table.tBodies[0].rows].map(r => r.cells[0].textContent);
-const header = table.tHead.rows[0].cells[0];
-const found = {before: column(), focusable: header.firstChild.tabIndex === 0};
-found.images = [...document.images].map(i => i.complete && i.naturalWidth);
-header.firstChild.click();
-found.up = [column(), header.ariaSort];
-header.firstChild.click();
-found.down = [column(), header.ariaSort];
-found.copy = document.querySelector(".copy").hidden;
-found.wide = document.documentElement.scrollWidth > innerWidth;
-document.body.append(Object.assign(document.createElement("output"), {textContent: JSON.stringify(found)}));
-"""
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-def test_in_a_browser(sweep, tmp_path):
-
-    source = write_report([sweep], find).read_text(encoding="utf-8")
-    script = f'addEventListener("load", () => {{{ASKED}}});'
-    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    source = source.replace("script-src ", f"script-src 'sha256-{allowed}' ")
-    source = source.replace("</body>", f"<script>{script}</script></body>")
-    (tmp_path / "page.html").write_text(source, encoding="utf-8")
-    flags = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--window-size=390,800",
-        "--enable-logging=stderr",
-    ]
-    flags += [f"--user-data-dir={tmp_path / 'user'}", "--dump-dom", (tmp_path / "page.html").as_uri()]
-    done = subprocess.run([CHROMIUM, *flags], capture_output=True, text=True, timeout=300, check=True)
-    assert "CONSOLE" not in done.stderr
-    (text,) = re.findall("<output>(.*?)</output>", done.stdout)
-    found = json.loads(text)
-    assert found["before"] == ["5", "4", "3", "2", "1", "0"]
-    assert found["up"] == [["0", "1", "2", "3", "4", "5"], "ascending"]
-    assert found["down"] == [["5", "4", "3", "2", "1", "0"], "descending"]
-    assert found["images"] == [40, 40]
-    assert found["focusable"]
-    assert not found["copy"]
-    assert not found["wide"]

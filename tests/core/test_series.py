@@ -73,6 +73,8 @@ class Marks:
 
 
 def find_toy(name, task=toy.task):
+    if name == "two":
+        return EXPERIMENT
     assert name == "toy"
     return toy.EXPERIMENT._replace(task=task)
 

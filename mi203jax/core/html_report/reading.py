@@ -12,13 +12,10 @@ from typing import Any, NamedTuple
 from mi203jax.core.config import BaseConfig
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment, Find
-from mi203jax.core.piece_folder import PieceFolder, Record, Status
+from mi203jax.core.piece_folder import PieceFolder, Status
 from mi203jax.core.results import Best, Row, ranked, results
 from mi203jax.core.run_directory import read_config, read_provenance
 from mi203jax.core.trials import Sweep
-
-SMALLER_IS_BETTER = ("loss", "error", "distance", "bits", "perplexity")
-"""Words in the names of metrics."""
 
 
 class Run(NamedTuple):
@@ -66,8 +63,10 @@ def read_run(path: Path, find: Find) -> Run:
         piece.read()
     statuses = _by_trial(pieces)
     parts = [read_run(p.parent, find) for p in sorted(path.glob("parts/*/config.json"))]
-    rows, objective = ([], "") if parts else _rows(path, found.trials, statuses, pieces)
-    best = direction(rows, objective)
+    provenance = read_provenance(path / "provenance.json")
+    objective = str(provenance.get("objective", ""))
+    best: Best = "min" if provenance.get("best") == "min" else "max"
+    rows = [] if parts else _rows(path, found.trials, statuses, pieces, objective, best)
     own = {row["trial"]: row["seconds"] or 0.0 for row in rows}
     seconds = sum(max(own.get(i, 0.0) for i in piece.members) for piece in pieces)  # they end together
     return Run(
@@ -81,7 +80,7 @@ def read_run(path: Path, find: Find) -> Run:
         objective=objective,
         best=best,
         seconds=seconds + sum(part.seconds for part in parts),
-        provenance=read_provenance(path / "provenance.json"),
+        provenance=provenance,
         pictures=[p for p in sorted((path / "figures").glob("*")) if p.suffix in (".png", ".gif")],
         texts=sorted(path.glob("*.md")),
         parts=parts,
@@ -94,30 +93,22 @@ def _by_trial(pieces: Sequence[PieceFolder]) -> list[Status]:
 
 
 def _rows(
-    path: Path, trials: Sequence[BaseConfig], statuses: Sequence[Status], pieces: Sequence[PieceFolder]
-) -> tuple[list[Row], str]:
-    """A row a trial, and the objective: of `results.csv`, or of what was recorded until now."""
+    path: Path,
+    trials: Sequence[BaseConfig],
+    statuses: Sequence[Status],
+    pieces: Sequence[PieceFolder],
+    objective: str,
+    best: Best,
+) -> list[Row]:
+    """A row a trial: of `results.csv`, or of what was recorded until now."""
     file = path / "results.csv"
     if file.is_file():
         rows = read_results(file)
         if len(rows) <= len(trials):
-            objective = next((n.removeprefix("best/") for n in rows[0] if n.startswith("best/")), "")
-            return rows, objective
+            return rows
         raise UsageError(f"{file} is damaged: it has {len(rows)} rows for {len(trials)} trials.")
     records = [record for piece in pieces for record in piece.records()]
-    objective = _objective(records, statuses)
-    rows = results(trials, statuses, records, objective, "max")
-    # The task alone knows for sure what the objective is: what is best by a guess is not shown.
-    return [{n: v for n, v in row.items() if not n.startswith("best/")} for row in rows], objective
-
-
-def _objective(records: Sequence[Record], statuses: Sequence[Status]) -> str:
-    """The metric whose last values are those that the statuses hold."""
-    last = {record["trial"]: record for record in records}
-    names = sorted({n for record in records for n in record if n.startswith("eval/")})
-    measured = [i for i in last if i < len(statuses) and statuses[i].objective is not None]
-    fits = [n for n in names if all(last[i].get(n) == statuses[i].objective for i in measured)]
-    return (fits or names or [""])[0] if measured else ""
+    return results(trials, statuses, records, objective, best)
 
 
 def read_results(file: Path) -> list[Row]:
@@ -154,16 +145,3 @@ def number_of(text: str) -> Any:
         except ValueError:
             continue
     return text or None
-
-
-def direction(rows: Sequence[Row], objective: str) -> Best:
-    """Whether a larger or a smaller objective is better.
-
-    A run does not note it, but its best values are on one side of the last ones. Where both are always equal
-    the name decides.
-    """
-    for row in rows:
-        best, last = row.get(f"best/{objective}"), row.get(objective)
-        if isinstance(best, int | float) and isinstance(last, int | float) and best != last:
-            return "max" if best > last else "min"
-    return "min" if any(word in objective for word in SMALLER_IS_BETTER) else "max"

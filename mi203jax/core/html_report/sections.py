@@ -131,7 +131,7 @@ def _text(path: Path) -> Safe:
     except OSError as error:
         return tag("p", f"{path.name} cannot be read: {error.strerror}.", class_="hole")
     more = [tag("p", f"It goes on in {path}.", class_="note")] if len(text) > TEXT else []
-    return tag("details", tag("summary", path.name), tag("pre", text[:TEXT], tabindex="0"), *more)
+    return tag("details", tag("summary", path.name), tag("pre", text[:TEXT], tabindex="0"), *more, open=True)
 
 
 def _figures(run: Run, pictures: Pictures) -> list[Safe]:
@@ -154,7 +154,7 @@ def _figure(run: Run, path: Path, pictures: Pictures) -> Safe:
         )
     words = alt_text(path.stem, run.name, run.objective, picture.is_animation)
     size = {"width": picture.width, "height": picture.height}
-    image = tag("img", src=picture.source, alt=words, decoding="async", **size)
+    image = tag("img", src=picture.source, alt=words, **size)
     note = tag("span", " " + picture.note, class_="note") if picture.note else None
     return tag("figure", image, tag("figcaption", name, note))
 
