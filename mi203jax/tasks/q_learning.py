@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from mi203jax.atari import PREFIX
 from mi203jax.configs import DQN, QLearning
 from mi203jax.core.errors import UsageError
 from mi203jax.core.parallel import split_batch
 from mi203jax.core.task import Figure, Mean, Metrics
+from mi203jax.metrics.atari import REFERENCE, human_normalized
 from mi203jax.models import QNetwork, RecurrentQNetwork
 from mi203jax.models.q_network import reset_memory
 from mi203jax.nn import CELLS, zero_state
@@ -178,7 +180,10 @@ def optimizer(c: QLearning, scale: optax.GradientTransformation, t) -> optax.Gra
 
 
 def evaluate(c: QLearning, state: Any, data: None) -> Metrics:
-    """Greedy episodes, each from its start to its end, in environments of their own."""
+    """Greedy episodes, each from its start to its end, in environments of their own.
+
+    Of Atari's games with known scores of chance and a person, the mean return on that scale too, in percent.
+    """
     del data
 
     def greedy(key, memory, obs):
@@ -188,7 +193,12 @@ def evaluate(c: QLearning, state: Any, data: None) -> Metrics:
     n = c.eval_episodes
     env = environment(c, "evaluation")
     returns, lengths = play_episodes(env, greedy, state.keys.test, n, empty_memory(c, n))
-    return {"return": returns.mean(), "return_std": returns.std(), "length": lengths.mean(dtype=jnp.float32)}
+    length = lengths.mean(dtype=jnp.float32)
+    metrics = {"return": returns.mean(), "return_std": returns.std(), "length": length}
+    game = c.env.removeprefix(PREFIX)
+    if c.is_atari and game in REFERENCE:
+        metrics["human_normalized"] = human_normalized(game, returns.mean())
+    return metrics
 
 
 def figures(c: QLearning, state: Any, data: None) -> dict[str, Figure]:

@@ -91,6 +91,15 @@ def test_returns_are_of_whole_episodes(scripted, key):
     np.testing.assert_array_equal(seen.terminated[:, 0], [0, 1, 1, 0, 0, 1, 0])  # of a life, too
 
 
+def test_is_judged_by_whole_episodes_and_on_the_scale_of_a_person(scripted, key):
+    """Breakout's tester got 30.5 points, chance 1.7 (Mnih et al. 2015)."""
+    scripted(ends=[3])
+    state = jax.jit(lambda key: dqn.init(SMALL_DQN, None, key))(key)
+    found = jax.jit(lambda state: dqn.task.evaluate(SMALL_DQN, state, None))(state)
+    assert float(found["return"]) == 3 + 6 + 9
+    assert float(found["human_normalized"]) == pytest.approx(100 * (18 - 1.7) / (30.5 - 1.7))
+
+
 def test_an_episode_that_a_resumed_run_lost_counts_for_nothing(key):
     """The emulators are those of another process: what was collected before is forgotten, with its return."""
 
