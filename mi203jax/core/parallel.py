@@ -76,10 +76,15 @@ def layout_of(
     """The layout of a group of trials: see `choose_layout`; of a trial that is alone, in turn.
 
     Raises:
-        UsageError: as `choose_layout`, or if the batches of a trial that is alone are to be divided.
+        UsageError: as `choose_layout`, or if the batches of a trial that is alone are to be divided, or
+            such trials are to share a program.
     """
     if not configs[0].is_alone:
         return choose_layout(task.on_cpu, len(configs), parallel, split)
+    if len(configs) > 1:
+        raise UsageError(
+            f"{len(configs)} trials with state outside of JAX cannot share a program: expected a group of each."
+        )
     if split > 1:
         raise UsageError(f"--devices={split}: expected 1, since what is played is outside of JAX.")
     return Layout("map")

@@ -11,6 +11,7 @@ import pytest
 from mi203jax.configs import DQN, PQN, ReluQ
 from mi203jax.core.errors import UsageError
 from mi203jax.core.loop import train
+from mi203jax.core.parallel import layout_of
 from mi203jax.core.trials import group
 from mi203jax.rl import TimeStep
 from mi203jax.tasks import dqn, pqn, q_learning
@@ -181,6 +182,8 @@ def test_trials_are_alone():
     seeds = [dataclasses.replace(SMALL_PQN, seed=s) for s in range(3)]
     assert group(seeds) == [[0], [1], [2]]
     assert group([dataclasses.replace(c, env="Breakout-MinAtar") for c in seeds]) == [[0, 1, 2]]
+    with pytest.raises(UsageError, match="3 trials with state outside of JAX"):
+        layout_of(pqn.task, seeds)
 
 
 @pytest.mark.parametrize(
