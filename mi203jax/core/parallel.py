@@ -83,7 +83,7 @@ def layout_of(
         return choose_layout(task.on_cpu, len(configs), parallel, split)
     if len(configs) > 1:
         raise UsageError(
-            f"{len(configs)} trials with state outside of JAX cannot share a program: expected a group of each."
+            f"{len(configs)} trials with state outside of JAX share no program: expected a group of each."
         )
     if split > 1:
         raise UsageError(f"--devices={split}: expected 1, since what is played is outside of JAX.")
