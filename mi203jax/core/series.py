@@ -4,6 +4,7 @@ Each run is a folder like any other (`mi203jax.core.run_directory`), under `part
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ class Part(NamedTuple):
 
     experiment: str  # its name
     trials: Sequence[RunConfig]
+    is_shown: bool = False  # whether it gets its figures and its report, as it would alone
 
 
 class Ended(NamedTuple):
@@ -46,6 +48,7 @@ class Conclusion(NamedTuple):
     summary: str  # for the screen
     texts: Mapping[str, str] = {}  # file name -> what is written
     figures: Mapping[str, Any] = {}  # file name -> figure
+    pages: Mapping[str, Callable[[Path], str]] = {}  # file name -> what is made of the folder at the end
 
 
 class Series(NamedTuple):
@@ -55,10 +58,13 @@ class Series(NamedTuple):
         next: (configuration, registry, parts that ended by name) -> parts to run now, by name; none: it is
             over. It must depend on nothing else, since a run that is resumed asks again.
         conclude: (configuration, registry, all parts, the run's provenance) -> what it comes to.
+        is_tolerant: whether parts do without each other: one that fails is told of in its rows, and the
+            others go on.
     """
 
     next: Callable[[Any, Find, Mapping[str, Ended]], dict[str, Part]]
     conclude: Callable[[Any, Find, Mapping[str, Ended], Mapping[str, Any]], Conclusion]
+    is_tolerant: bool = False
 
 
 def begin_series(
@@ -90,7 +96,9 @@ def begin_series(
     engine, (config,) = engine or Here(), sweep.trials()
     series = experiment.load_series()
     display = Display(options.quiet, "")
-    planned = plan_parts(series.next(config, find, {}), find, options, engine.workers, display)
+    parts = series.next(config, find, {})
+    # Where a mistake is of its part alone, it shows when its turn comes.
+    planned = {} if series.is_tolerant else plan_parts(parts, find, options, engine.workers, display)
     interruption.check()
     layout = {"layout": {"parallel": options.parallel, "devices": options.devices}}
     directory = RunDirectory.create(out, name, sweep, provenance([config.seed]) | layout)
@@ -180,18 +188,38 @@ class _Course:
         self.display.say(f"run directory: {path}")
         ended: dict[str, Ended] = {}
         try:
-            while not self._is_lost and (parts := self._series.next(config, self._find, ended)):
+            while self._goes_on() and (parts := self._series.next(config, self._find, ended)):
                 for name, part in parts.items():
                     if not (self._is_lost and self._options.fail_fast):
-                        ended[name] = self._run(name, part)
+                        ended[name] = self._try(name, part)
         except Interrupted as stopped:
             raise Interrupted(stopped.exit_code - 128, path) from None
-        if self._is_lost:
-            self.display.say(f"what comes next needs all of it; --resume={path} goes on")
-        else:
+        if self._goes_on():
             provenance = self._directory.provenance()
             self._conclude(self._series.conclude(config, self._find, ended, provenance))
+        if self._is_lost:
+            what = "some of it failed" if self._goes_on() else "what comes next needs all of it"
+            self.display.say(f"{what}; --resume={path} goes on")
         return [row for part in ended.values() for row in part.rows]
+
+    def _goes_on(self) -> bool:
+        """Whether what is lost leaves anything to do."""
+        return not self._is_lost or (self._series.is_tolerant and not self._options.fail_fast)
+
+    def _try(self, name: str, part: Part) -> Ended:
+        """Runs a part; if the others do without it, a mistake is its own."""
+        try:
+            return self._run(name, part)
+        except Interrupted:
+            raise
+        except Exception as error:
+            if not self._series.is_tolerant or self._options.debug:
+                raise
+            self._is_lost = True
+            text = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+            self.display.say(f"{name} failed: {text}")
+            lost = {"status": "failed", "error": text}
+            return Ended(part.trials, [{"trial": i} | lost for i in range(len(part.trials))])
 
     def _run(self, name: str, part: Part) -> Ended:
         """Runs a part, or what is missing of it."""
@@ -207,7 +235,10 @@ class _Course:
             self.display.say(f"{name}: {_size(part.trials, len(directory.pieces))}")
             rows = session.train(f"{self._directory.experiment} {name}")
             if not directory.is_finished:
-                directory.finish()
+                if part.is_shown:
+                    session.draw(rows)
+                else:
+                    directory.finish()
             self._is_lost |= not directory.is_finished or session.is_stopped
             return Ended(part.trials, rows, _work(directory, rows))
         finally:
@@ -235,10 +266,14 @@ class _Course:
             write_text(path / name, text)
         files = [path / name for name in conclusion.texts]
         files += [save_figure(path / "figures" / n, f) for n, f in conclusion.figures.items()]
-        piece = self._directory.pieces[0]
-        piece.statuses = [Status("done")]
-        piece.save_statuses()
+        if not self._is_lost:
+            piece = self._directory.pieces[0]
+            piece.statuses = [Status("done")]
+            piece.save_statuses()
         self._directory.finish()
+        for name, page in conclusion.pages.items():
+            write_text(path / name, page(path))
+            files.append(path / name)
         files.append(write_report([path], self._find))
         for line in (conclusion.summary, *files):
             self.display.say(f"{line}")

@@ -307,23 +307,35 @@ class Session:
     # ---- at the end ----
 
     def _conclude(self, rows: Sequence[Row]) -> None:
-        run, records = self.directory, self.directory.records()
-        order = ranked(rows, self.task.objective, self.task.best)
+        run, task = self.directory, self.task
+        files = self.draw(rows)
+        if self.is_stopped:
+            self.display.say(f"stopped at the first trial that was lost; --resume={run.path} goes on")
+        of_arms = arm_rows(run.trials, rows, task.objective, task.best)
+        self.display.summary(
+            ranked(rows, task.objective, task.best), of_arms, task.objective, run.path, files
+        )
+
+    def draw(self, rows: Sequence[Row]) -> list[Path]:
+        """Draws the figures, marks the run as finished, and writes its report; gives the files.
+
+        Args:
+            rows: what `train` gave.
+
+        Raises:
+            Interrupted: after Ctrl-C or SIGTERM, with everything saved.
+        """
+        run, records, task = self.directory, self.directory.records(), self.task
         self.display.say("drawing the figures")
-        task = self.task
         drawn = sweep_figures(
             run.trials, rows, records, task.objective, task.best, run.experiment, task.beside, task.curves
         )
         files = [save_figure(run.path / "figures" / name, figure) for name, figure in drawn.items()]
-        figures = self._figures_of(order[0])
+        figures = self._figures_of(ranked(rows, task.objective, task.best)[0])
         self.interruption.check(run.path)
         files += [save_figure(run.path / "figures" / name, figure) for name, figure in figures.items()]
         run.finish()
-        files.append(write_report([run.path], lambda _: self.experiment))
-        if self.is_stopped:
-            self.display.say(f"stopped at the first trial that was lost; --resume={run.path} goes on")
-        of_arms = arm_rows(run.trials, rows, self.task.objective, self.task.best)
-        self.display.summary(order, of_arms, self.task.objective, run.path, files)
+        return [*files, write_report([run.path], lambda _: self.experiment)]
 
     def _write_results(self, records: Sequence[Record]) -> list[Row]:
         run = self.directory

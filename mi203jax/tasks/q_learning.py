@@ -194,7 +194,7 @@ def evaluate(c: QLearning, state: Any, data: None) -> Metrics:
     env = environment(c, "evaluation")
     returns, lengths = play_episodes(env, greedy, state.keys.test, n, empty_memory(c, n))
     length = lengths.mean(dtype=jnp.float32)
-    metrics = {"return": returns.mean(), "return_std": returns.std(), "length": length}
+    metrics: Metrics = {"return": returns.mean(), "return_std": returns.std(), "length": length}
     game = c.env.removeprefix(PREFIX)
     if c.is_atari and game in REFERENCE:
         metrics["human_normalized"] = human_normalized(game, returns.mean())

@@ -178,6 +178,52 @@ class TestBegin:
         assert ("it is over" in told) == is_over
         assert (f"--resume={tmp_path} goes on" in told) != is_over
 
+    def test_parts_that_do_without_each_other_leave_holes(self, tmp_path, capsys):
+        """One whose programs fail as they are traced, one that fails as it runs, and one that ends well."""
+
+        def broken(name):
+            def init(c, data, key):
+                if c.dimension == 1:
+                    raise ValueError("no such dimension")
+                return toy.task.init(c, data, key)
+
+            def step(c, state, data, t):
+                if c.dimension == 2 and not (tmp_path / "mended").exists():
+                    jax.debug.callback(lambda: 1 / 0)
+                return toy.task.step(c, state, data, t)
+
+            return find_toy(name, toy.task._replace(init=init, step=step))
+
+        def next_of(c, find, ended):
+            return {f"of_{d}": Part("toy", [Toy(dimension=d)], is_shown=True) for d in (1, 2, 3) if not ended}
+
+        def conclude(c, find, ended, provenance):
+            statuses = {name: part.rows[0]["status"] for name, part in ended.items()}
+            return Conclusion(str(statuses), pages={"page.txt": lambda path: f"{path.name} {statuses}"})
+
+        def go(run, *asked):
+            experiment = EXPERIMENT._replace(series=Series(next_of, conclude, is_tolerant=True))
+            with Interruption() as interruption:
+                return run(*asked[:1], experiment, *asked[1:], interruption, broken)
+
+        path = tmp_path / "run"
+        rows = go(begin_series, "two", Sweep(Two()), str(path), Options())
+        told = capsys.readouterr().out
+        assert [row["status"] for row in rows] == ["failed", "failed", "done"]
+        assert "no such dimension" in rows[0]["error"]
+        assert "of_1 failed: ValueError: no such dimension" in told
+        assert f"some of it failed; --resume={path} goes on" in told
+        assert (path / "page.txt").read_text().startswith("run {'of_1': 'failed'")
+        assert (path / "parts/of_3/figures/learning_curve.png").is_file()
+        assert (path / "parts/of_3/report.html").is_file()
+        assert "finished" not in found(path, "provenance")
+
+        (tmp_path / "mended").touch()
+        drawn = (path / "parts/of_3/report.html").stat().st_mtime_ns
+        rows = go(resume_series, RunDirectory.open(str(path), lambda name: Two()), Options())
+        assert [row["status"] for row in rows] == ["failed", "done", "done"]
+        assert (path / "parts/of_3/report.html").stat().st_mtime_ns == drawn
+
     def test_mistakes_write_nothing(self, tmp_path):
         with pytest.raises(UsageError, match=r"learning_rate=-1.0: expected a finite number in \(0, inf\)"):
             begin(tmp_path / "run", "rates=(-1)")
