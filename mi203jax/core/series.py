@@ -195,6 +195,7 @@ class _Course:
         except Interrupted as stopped:
             raise Interrupted(stopped.exit_code - 128, path) from None
         if self._goes_on():
+            self.display.say("drawing the figures")
             provenance = self._directory.provenance()
             self._conclude(self._series.conclude(config, self._find, ended, provenance))
         if self._is_lost:
