@@ -9,6 +9,7 @@ from mi203jax.configs.dqn import DQN
 from mi203jax.configs.feedforward import Feedforward
 from mi203jax.configs.gan import GAN
 from mi203jax.configs.image_classification import ImageClassification
+from mi203jax.configs.lecture import Lecture
 from mi203jax.configs.memory import Memory
 from mi203jax.configs.mlp_vs_cnn import MlpVsCnn
 from mi203jax.configs.optimized import Optimized
@@ -35,6 +36,7 @@ __all__ = [
     "Detection",
     "Feedforward",
     "ImageClassification",
+    "Lecture",
     "Memory",
     "MlpVsCnn",
     "Optimized",

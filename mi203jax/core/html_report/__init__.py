@@ -1,8 +1,9 @@
 """`report.html`: a run, a sweep, a series or several of them on one page that can be opened and mailed.
 
 The page holds everything it shows, loads nothing, and its security policy forbids that it ever does. Modules:
-`reading` (what a folder holds), `tables` and `sections` (what is told of it), `pictures` (figures within the
-page), `page` (the whole), `markup` (HTML that is escaped by default).
+`reading` (what a folder holds), `tables` and `sections` (what is told of it), `pictures` and `figure`
+(figures within the page), `page` (the whole), `document` (a page as a file), `markup` (HTML that is escaped
+by default).
 
 Does not import jax, so that `launch.py --report` answers at once.
 """

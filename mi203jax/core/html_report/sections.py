@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mi203jax.core.html_report.alt_texts import alt_text, title
 from mi203jax.core.html_report.command import command_of
+from mi203jax.core.html_report.figure import Pictures, figure
 from mi203jax.core.html_report.markup import Safe, join, tag
-from mi203jax.core.html_report.pictures import Picture
 from mi203jax.core.html_report.reading import Run
 from mi203jax.core.html_report.tables import (
     arm_table,
@@ -22,8 +21,6 @@ from mi203jax.core.html_report.tables import (
     trial_table,
 )
 from mi203jax.core.results import Row
-
-Pictures = Mapping[Path, Picture]
 
 PART_ROWS = 50
 """Trials of a part of a series that are shown at most."""
@@ -141,22 +138,9 @@ def _figures(run: Run, pictures: Pictures) -> list[Safe]:
     if not own:
         why = "" if run.is_finished else " yet: they are drawn at the end of a run"
         return [tag("p", f"There are no figures{why}.", class_="hole")]
-    return [tag("div", *[_figure(owner, path, pictures) for owner, path in own], class_="figures")]
-
-
-def _figure(run: Run, path: Path, pictures: Pictures) -> Safe:
-    picture = pictures.get(path, Picture(note="It is not there."))
-    name = title(path.stem)
-    if not picture.source:
-        file = tag("code", f"figures/{path.name}")
-        return tag(
-            "figure", tag("figcaption", f"{name}: "), tag("p", file, " " + picture.note), class_="hole"
-        )
-    words = alt_text(path.stem, run.name, run.objective, picture.is_animation)
-    size = {"width": picture.width, "height": picture.height}
-    image = tag("img", src=picture.source, alt=words, **size)
-    note = tag("span", " " + picture.note, class_="note") if picture.note else None
-    return tag("figure", image, tag("figcaption", name, note))
+    return [
+        tag("div", *[figure(path, pictures, run.name, run.objective) for run, path in own], class_="figures")
+    ]
 
 
 def _configuration(run: Run) -> list[Safe]:

@@ -1,0 +1,34 @@
+"""A figure within a page: the picture, what is seen on it, and its caption; or a hole where it is missing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mi203jax.core.html_report.alt_texts import alt_text, title
+from mi203jax.core.html_report.markup import Safe, tag
+from mi203jax.core.html_report.pictures import Picture
+
+Pictures = Mapping[Path, Picture]
+"""What `mi203jax.core.html_report.pictures.embed` gives."""
+
+
+def figure(path: Path, pictures: Pictures, experiment: str, objective: str = "", name: str = "") -> Safe:
+    """A figure, as far as it is there.
+
+    Args:
+        path: its file.
+        pictures: by their files.
+        experiment: whose figure it is.
+        objective: the metric that its own figures show; "": not known.
+        name: its file's name in the run of that experiment alone, if that is another.
+    """
+    name = name or path.name
+    stem = Path(name).stem
+    picture = pictures.get(path, Picture(note="It is not there."))
+    if not picture.source:
+        file = tag("code", f"figures/{name}")
+        hole = (tag("figcaption", f"{title(stem)}: "), tag("p", file, " " + picture.note))
+        return tag("figure", *hole, class_="hole")
+    words = alt_text(stem, experiment, objective, picture.is_animation)
+    image = tag("img", src=picture.source, alt=words, width=picture.width, height=picture.height)
+    note = tag("span", " " + picture.note, class_="note") if picture.note else None
+    return tag("figure", image, tag("figcaption", title(stem), note))

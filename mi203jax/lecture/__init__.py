@@ -1,0 +1,8 @@
+"""The lecture as data, and the page that a run of all of it comes to.
+
+Modules: `slides` (what each slide says, where it is implemented and seen; as data in `classifying` and
+`beyond`), `judges` (whether what was measured bears it out), `source` (what a function's file says of it),
+`outcome` (what came of an experiment), `page` and `sections` (`lecture.html`).
+
+Does not import jax.
+"""

@@ -1,0 +1,228 @@
+"""Whether a slide's claim holds, by what an experiment measured, in words with numbers. Does not import jax.
+
+A judge is of one run, mostly of one seed: it says what was seen, not what can be told apart from chance.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+Kind = Literal["holds", "fails", "undecided"]
+
+MOST_RIGHT = 0.9
+"""Share of right answers from which sign(DL(x, θ)) ≈ y, and the like, is taken to hold."""
+
+EXACT = 1e-6
+"""Error up to which two ways to Q* are taken to be equal."""
+
+
+class Verdict(NamedTuple):
+    """Whether a claim holds, and by which numbers."""
+
+    kind: Kind
+    words: str
+
+
+class Evidence(NamedTuple):
+    """What judges go by.
+
+    Attributes:
+        rows: of each trial, as `mi203jax.core.results.results` gives them.
+        texts: file name -> text, of what a series wrote.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    texts: Mapping[str, str] = {}
+
+    def mean(self, metric: str, **fields: str) -> float:
+        """The mean of a metric's last value over the trials with these values that ended well.
+
+        Args:
+            metric: such as "eval/accuracy".
+            **fields: as they are typed: `residual="false"`.
+
+        Raises:
+            NotMeasuredError: if no such trial has a number.
+        """
+        own = [row for row in self.rows if all(row.get(n) == v for n, v in fields.items())]
+        numbers = [row[metric] for row in own if row["status"] == "done" and row.get(metric) is not None]
+        if not numbers:
+            where = "".join(f" {n}={v}" for n, v in fields.items())
+            raise NotMeasuredError(f"No trial{' with' * bool(fields)}{where} ended with a number of {metric}")
+        return sum(numbers) / len(numbers)
+
+
+class NotMeasuredError(LookupError):
+    """What a claim is judged by is not there."""
+
+
+Judge = Callable[[Evidence], list[Verdict]]
+
+
+def verdicts_of(judge: Judge, evidence: Evidence) -> list[Verdict]:
+    """What a judge says; where it cannot, that, with the reason."""
+    try:
+        return judge(evidence)
+    except NotMeasuredError as error:
+        return [Verdict("undecided", f"{error}.")]
+    except Exception as error:  # half an hour of runs shall not end without a page
+        return [Verdict("undecided", f"It could not be judged: {type(error).__name__}: {error}.")]
+
+
+def _verdict(holds: bool, words: str) -> Verdict:
+    return Verdict("holds" if holds else "fails", words)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+# ---- classification ----
+
+
+def signs(e: Evidence) -> list[Verdict]:
+    """sign(DL(x, θ)) ≈ y."""
+    right = e.mean("eval/accuracy")
+    words = f"The sign is right for {_percent(right)} of points that were not trained on"
+    return [_verdict(right >= MOST_RIGHT, f"{words} (asked: {_percent(MOST_RIGHT)}).")]
+
+
+def needs_images(e: Evidence) -> list[Verdict]:
+    """Images cannot be classified without using that they are images."""
+    plain = e.mean("eval/accuracy", model="mlp", images="plain")
+    impossible = plain < MOST_RIGHT
+    first = f"Dense layers alone get {_percent(plain)} of plain digits right"
+    first += "." if impossible else ": of images so small and centred too much is said."
+    dense, convolutional = (e.mean("eval/accuracy", model=m, images="shifted") for m in ("mlp", "cnn"))
+    second = f"Of shifted digits {_percent(convolutional)} are right with convolutions and {_percent(dense)} "
+    second += "without, with as many parameters."
+    return [_verdict(impossible, first), _verdict(convolutional > dense, second)]
+
+
+def hundred_layers(e: Evidence) -> list[Verdict]:
+    """Batch norm lets the gradient through 100 layers."""
+    alone = e.mean("eval/accuracy", normalization="batch", residual="false")
+    neither = e.mean("eval/accuracy", normalization="none", residual="false")
+    words = f"100 layers with batch norm alone end at {_percent(alone)}, without it at {_percent(neither)}"
+    try:
+        both = e.mean("eval/accuracy", normalization="batch", residual="true")
+        words += f", with batch norm and skips at {_percent(both)}"
+    except NotMeasuredError:
+        words += "; batch norm with skips has no number"
+    return [_verdict(alone > neither, f"{words}.")]
+
+
+def tendencies(e: Evidence) -> list[Verdict]:
+    """Each tendency of `study.json`, by its interval over fresh seeds."""
+    from mi203jax.study.report import results_of  # scipy takes its time
+    from mi203jax.study.statistics import Comparison
+
+    if "study.json" not in e.texts:
+        raise NotMeasuredError("The study wrote no study.json")
+    kinds: dict[str, Kind] = {"holds": "holds", "reversed": "fails"}
+    record, found = json.loads(e.texts["study.json"]), []
+    for result in results_of(record):
+        c: Comparison = result.comparison
+        words = f"{result.first.name} > {result.second.name} on {result.setting}: {c.difference:+.3f}"
+        words += f" ({c.low:+.3f} to {c.high:+.3f}, 95 % over {c.n} seeds), {c.verdict}."
+        found.append(Verdict(kinds.get(c.verdict, "undecided"), words))
+    found += [Verdict("undecided", f"{words}.") for words in record.get("left_out", ())]
+    if not found:
+        raise NotMeasuredError("The study compared nothing")
+    return found
+
+
+# ---- images to images, and generation ----
+
+
+def beats_components(e: Evidence) -> list[Verdict]:
+    """A network's code loses less than as many principal components."""
+    own, linear = e.mean("eval/squared_error"), e.mean("eval/pca_squared_error")
+    words = f"Squared error {own:.2f} of a test image; of as many principal components {linear:.2f}."
+    return [_verdict(own < linear, words)]
+
+
+def generates(e: Evidence) -> list[Verdict]:
+    """Samples are nearer to real images than a Gaussian's."""
+    own, gaussian = e.mean("eval/frechet_distance"), e.mean("eval/gaussian_frechet_distance")
+    floor = e.mean("eval/floor_frechet_distance")
+    words = f"Fréchet distance {own:.2f} to real images; of as many real ones {floor:.2f}, of a Gaussian's "
+    return [_verdict(own < gaussian, f"{words}samples {gaussian:.1f}.")]
+
+
+# ---- recurrent networks ----
+
+
+def remembers(e: Evidence) -> list[Verdict]:
+    """Which cell remembers, that is, errs by less than half of what one without memory does."""
+    found = []
+    for cell in dict.fromkeys(str(row.get("cell")) for row in e.rows):
+        error, baseline = (e.mean(f"eval/{n}", cell=cell) for n in ("loss", "baseline"))
+        words = f"{cell}: squared error {error:.4f}; the best without memory {baseline:.4f}."
+        found.append(_verdict(error < baseline / 2, words))
+    return found
+
+
+def reads_any_length(e: Evidence) -> list[Verdict]:
+    """Signals of variable length are told apart."""
+    right = e.mean("eval/accuracy")
+    words = (
+        f"{_percent(right)} of the signals are right, whatever their length (asked: {_percent(MOST_RIGHT)})."
+    )
+    return [_verdict(right >= MOST_RIGHT, words)]
+
+
+def predicts_characters(e: Evidence) -> list[Verdict]:
+    """The next character costs fewer bits than by counts of five."""
+    own, counted = e.mean("eval/bits"), e.mean("eval/five_gram_bits")
+    words = f"{own:.2f} bits a character; by counts of the four before it {counted:.2f}."
+    return [_verdict(own < counted, words)]
+
+
+# ---- reinforcement learning ----
+
+
+def wins_without_score(e: Evidence) -> list[Verdict]:
+    """A policy that was learnt from a score wins without it."""
+    found = []
+    for score in ("sparse", "dense"):
+        wins = e.mean("eval/wins", score=score)
+        words = f"Learnt from the {score} score, the policy wins {_percent(wins)} of the games without it"
+        found.append(_verdict(wins > 0.5, f"{words} (asked: more than half)."))
+    return found
+
+
+def fundamental_equation(e: Evidence) -> list[Verdict]:
+    """Iterating the equation gives Q*."""
+    error = e.mean("eval/value_iteration_error")
+    words = (
+        f"Iterated to its fixed point it is within {error:.1e} of policy iteration, which solves equations."
+    )
+    return [_verdict(error < EXACT, words)]
+
+
+def linear_program_is_exact(e: Evidence) -> list[Verdict]:
+    """The linear program gives Q*: with the expectation over s', and in the slide's form."""
+    expected, per_successor = (e.mean(f"eval/{n}_error") for n in ("linear_program", "per_successor"))
+    slide = f"As on the slide, a constraint for each s' that is possible, it is off by {per_successor:.3g}"
+    slide += "." if per_successor < EXACT else ": an optimist's Q, where chance decides."
+    return [
+        _verdict(expected < EXACT, f"With the expectation over s' it is within {expected:.1e} of Q*."),
+        _verdict(per_successor < EXACT, slide),
+    ]
+
+
+def equals_dijkstra(e: Evidence) -> list[Verdict]:
+    """The recursion finds the distances that Dijkstra's algorithm does."""
+    right, sweeps = e.mean("eval/right"), e.mean("eval/sweeps")
+    words = f"{_percent(right)} of the distances equal Dijkstra's, after {sweeps:.0f} sweeps."
+    return [_verdict(right == 1.0, words)]
+
+
+def relu_alone(e: Evidence) -> list[Verdict]:
+    """The slide's objective alone finds Q*, about as well as DQN's."""
+    (own, td), (won, by_td) = (
+        [e.mean(f"eval/{n}", objective=o) for o in ("relu", "td")] for n in ("q_error", "return")
+    )
+    words = f"Alone it ends {own:.3g} off Q* in the mean and with a return of {won:.3g};"
+    return [_verdict(own <= 2 * td, f"{words} DQN's squared error {td:.3g} off, with {by_td:.3g}.")]

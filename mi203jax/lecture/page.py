@@ -1,0 +1,162 @@
+"""`lecture.html`: the lecture on one page that can be opened and mailed, in the order of the slides.
+
+It loads nothing, as `report.html`. Links lead to the sources and to the reports of the parts where they lie.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mi203jax.core.html_report.document import budget, document, heading
+from mi203jax.core.html_report.figure import Pictures
+from mi203jax.core.html_report.markup import Safe, join, tag
+from mi203jax.core.html_report.pictures import embed
+from mi203jax.core.html_report.sections import duration
+from mi203jax.lecture.judges import Verdict
+from mi203jax.lecture.outcome import Outcome
+from mi203jax.lecture.sections import (
+    MOST,
+    Shelf,
+    anchor,
+    fact_list,
+    figures_of,
+    other_section,
+    slide_section,
+    verdict_word,
+    verdicts,
+)
+from mi203jax.lecture.slide import Slide, experiments_of
+
+NAME = "lecture.html"
+
+LIMIT = 9_500_000
+"""Bytes of the page, with all its pictures."""
+
+OTHERS = "Not on the slides"
+
+
+def page(
+    folder: Path, slides: Sequence[Slide], outcomes: Sequence[Outcome], provenance: Mapping[str, Any]
+) -> str:
+    """The page.
+
+    Args:
+        folder: of the run, where the figures and the reports of its parts lie.
+        slides: all of the lecture; those of which nothing was run are left out, and named.
+        outcomes: of each experiment that was to run.
+        provenance: where the run came from.
+    """
+    came = {o.name: o for o in outcomes}
+    shown, on_slides = _shown(slides, came), experiments_of(slides)
+    others = [o for o in outcomes if o.name not in on_slides]
+    first: dict[Path, str] = {}
+    for i, slide in enumerate(shown):
+        for j, row in enumerate(slide.rows):
+            for path in figures_of(row, folder, came):
+                first.setdefault(path, anchor(i, j))
+    paths = [*first, *(path for o in others for path in o.figures(folder)[:MOST])]
+
+    def drawn(pictures: Pictures) -> str:
+        shelf = Shelf(folder, came, pictures, first)
+        return _page(shelf, slides, shown, others, provenance)
+
+    return drawn(embed(paths, budget(drawn({}), LIMIT)))
+
+
+def told(slides: Sequence[Slide], outcomes: Sequence[Outcome]) -> str:
+    """What the screen shows: each claim that was judged, and what failed."""
+    came = {o.name: o for o in outcomes}
+    lines = [f"{v.kind:<10}{title}: {v.words}" for _, title, v in _judged(_shown(slides, came), came)]
+    lines += [f"{'failed':<10}{o.name}: {o.error}. Alone: {o.command}" for o in outcomes if o.error]
+    return "\n".join(lines)
+
+
+def _shown(slides: Iterable[Slide], came: Mapping[str, Outcome]) -> list[Slide]:
+    """The slides, and the rows, of what was to run."""
+    found = []
+    for slide in slides:
+        rows = tuple(row for row in slide.rows if any(ran.experiment in came for ran in row.runs))
+        found += [slide._replace(rows=rows)] if rows else []
+    return found
+
+
+def _judged(shown: Sequence[Slide], came: Mapping[str, Outcome]) -> list[tuple[str, str, Verdict]]:
+    """Anchor, slide and verdict of each claim that has a judge."""
+    return [
+        (anchor(i, j), slide.title, verdict)
+        for i, slide in enumerate(shown)
+        for j, row in enumerate(slide.rows)
+        for verdict in verdicts(row, came)
+    ]
+
+
+def _page(
+    shelf: Shelf,
+    slides: Sequence[Slide],
+    shown: Sequence[Slide],
+    others: Sequence[Outcome],
+    provenance: Mapping[str, Any],
+) -> str:
+    title = "The lecture, slide by slide"
+    links = {anchor(i): slide.title + _mark(slide, shelf) for i, slide in enumerate(shown)}
+    links |= {"others": OTHERS} if others else {}
+    header = heading(title, "ENSTA MI203 · deep learning", str(shelf.folder), links, "Slides")
+    content = [_failures(shelf), _facts(shelf, shown), _verdicts(shelf, shown)]
+    content += [slide_section(i, slide, shelf) for i, slide in enumerate(shown)]
+    if others:
+        parts = (other_section(outcome, shelf) for outcome in others)
+        content.append(tag("section", tag("h2", OTHERS), *parts, id="others"))
+    content.append(_end(slides, shown, provenance))
+    return document(title, header, join(content))
+
+
+def _mark(slide: Slide, shelf: Shelf) -> str:
+    names = experiments_of([slide])
+    return " (failed)" if any(shelf.outcomes[n].error for n in names if n in shelf.outcomes) else ""
+
+
+def _failures(shelf: Shelf) -> Safe | None:
+    """What is missing, before anything else."""
+    failed = [o for o in shelf.outcomes.values() if o.error]
+    if not failed:
+        return None
+    lines = [tag("li", tag("code", o.name), f": {o.error}. Alone: ", tag("code", o.command)) for o in failed]
+    again = tag("code", f"python launch.py --resume={shelf.folder}")
+    text = (f"{len(failed)} of {len(shelf.outcomes)} experiments failed. ", again, " tries them again.")
+    return tag("div", tag("p", *text), tag("ul", *lines), class_="banner", role="note")
+
+
+def _facts(shelf: Shelf, shown: Sequence[Slide]) -> Safe:
+    outcomes = shelf.outcomes.values()
+    kinds = [verdict.kind for _, _, verdict in _judged(shown, shelf.outcomes)]
+    facts = {"experiments": f"{sum(not o.error for o in outcomes)} of {len(outcomes)}"}
+    facts |= {"claims that hold": str(kinds.count("holds")), "that fail": str(kinds.count("fails"))}
+    facts |= {"undecided": str(kinds.count("undecided"))} if "undecided" in kinds else {}
+    return fact_list(facts | {"time of the programs": duration(sum(o.seconds for o in outcomes))})
+
+
+def _verdicts(shelf: Shelf, shown: Sequence[Slide]) -> Safe | None:
+    """What holds and what fails, at a glance."""
+    found = _judged(shown, shelf.outcomes)
+    if not found:
+        return None
+    words = "As these runs bear the slides out: mostly one seed, so that small differences say little."
+    lines = [
+        tag("li", verdict_word(verdict), tag("a", title, href=f"#{where}"), f": {verdict.words}")
+        for where, title, verdict in found
+    ]
+    contents = (tag("h2", "What holds"), tag("p", words, class_="note"), tag("ul", *lines, class_="verdicts"))
+    return tag("section", *contents, id="verdicts")
+
+
+def _end(slides: Sequence[Slide], shown: Sequence[Slide], provenance: Mapping[str, Any]) -> Safe:
+    """Where it came from, and what was left out."""
+    titles = [slide.title for slide in shown]
+    left = [slide.title for slide in slides if slide.title not in titles]
+    packages, devices = (provenance.get(n) or {} for n in ("packages", "devices"))
+    origin = f"{provenance.get('time', '')}, {provenance.get('cores', '?')} cores, "
+    origin += f"{', '.join(sorted(set(devices)))}, jax {dict(packages).get('jax', '?')}. "
+    more = tag("a", "More on versions and commit", href="report.html")
+    made = tag("p", tag("code", str(provenance.get("command", ""))), f" {origin}", more, ".")
+    out = tag("p", f"Not part of this run: {'; '.join(left)}.", class_="note") if left else None
+    return tag("section", tag("h2", "How it was made"), made, out, id="made")

@@ -1,0 +1,217 @@
+"""What `lecture.html` shows of a slide: each formula or claim, its functions, what was seen, its figures."""
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mi203jax.core.html_report.figure import Pictures, figure
+from mi203jax.core.html_report.markup import Safe, join, tag
+from mi203jax.core.html_report.tables import shown as shown_as
+from mi203jax.core.html_report.tables import table
+from mi203jax.lecture.judges import Verdict, verdicts_of
+from mi203jax.lecture.outcome import Outcome, own_name
+from mi203jax.lecture.slide import Ran, Row, Shown, Slide
+from mi203jax.lecture.source import ROOT, source_of
+
+MOST = 4
+"""Figures of an experiment that is on no slide."""
+
+
+class Shelf(NamedTuple):
+    """What the page takes its contents from.
+
+    Attributes:
+        folder: of the run.
+        outcomes: by experiment.
+        pictures: by their files.
+        first: where on the page each of them is shown: the anchor of the first row that names it.
+    """
+
+    folder: Path
+    outcomes: Mapping[str, Outcome]
+    pictures: Pictures
+    first: Mapping[Path, str]
+
+
+def anchor(slide: int, row: int | None = None) -> str:
+    """Where a slide, or a row of it, is found."""
+    return f"slide-{slide + 1}" + (f"-{row + 1}" if row is not None else "")
+
+
+def slide_section(number: int, slide: Slide, shelf: Shelf) -> Safe:
+    """A slide, with all its rows."""
+    rows = [row_section(anchor(number, j), row, shelf) for j, row in enumerate(slide.rows)]
+    return tag("section", tag("h2", slide.title), *rows, id=anchor(number))
+
+
+def row_section(where: str, row: Row, shelf: Shelf) -> Safe:
+    """A formula or a claim, and what came of it."""
+    contents = [tag("h3", row.text, class_="formula"), functions(row, shelf.folder), *judgement(row, shelf)]
+    for ran in row.runs:
+        contents += seen(ran, row.metrics, shelf)
+    return tag("div", *contents, *pictures(row, where, shelf), class_="claim", id=where)
+
+
+def other_section(outcome: Outcome, shelf: Shelf) -> Safe:
+    """An experiment that is on no slide: its objective and some of its figures."""
+    names = [n.removeprefix("best/") for row in outcome.rows for n in row if n.startswith("best/")]
+    contents = seen(Ran(outcome.name), tuple(dict.fromkeys(names)), shelf)
+    prefix = own_name(outcome.name, "")
+    named = [(p, p.name.removeprefix(prefix)) for p in outcome.figures(shelf.folder)[:MOST]]
+    shown = [figure(path, shelf.pictures, outcome.name, name=own) for path, own in named]
+    figures = tag("div", *shown, class_="figures") if shown else None
+    return tag("div", tag("h3", outcome.name), *contents, figures, class_="claim", id=f"other-{outcome.name}")
+
+
+# ---- functions ----
+
+
+def functions(row: Row, folder: Path) -> Safe:
+    """Signature, first sentence and file of each function."""
+    items = [function(dotted, folder) for dotted in row.functions]
+    items += [function(dotted, folder, "The standard form: ") for dotted in row.standard]
+    remark = row.remark.strip(" ,")
+    return tag("ul", *items, tag("li", f"… {remark}") if remark else None, class_="functions")
+
+
+def function(dotted: str, folder: Path, before: str = "") -> Safe:
+    """A line of the list; where the file does not have it, that."""
+    try:
+        source = source_of(dotted)
+    except (LookupError, OSError, SyntaxError) as error:
+        return tag("li", f"{before}", tag("code", dotted), f" cannot be read: {error}.", class_="hole")
+    link = tag("a", tag("code", source.name), href=_relative(ROOT / source.path, folder), title=dotted)
+    signature = tag("code", source.signature, class_="signature") if source.signature else None
+    place = tag("span", f" {source.path.as_posix()}:{source.line}", class_="note")
+    return tag("li", before, link, signature, " ", prose(source.summary), place)
+
+
+def prose(text: str) -> Safe:
+    """A docstring's sentence, code between backticks as such."""
+    return join(tag("code", word) if i % 2 else word for i, word in enumerate(text.split("`")))
+
+
+def _relative(path: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # on another drive
+        return path.as_uri()
+
+
+# ---- what was seen ----
+
+
+def verdicts(row: Row, outcomes: Mapping[str, Outcome]) -> list[Verdict]:
+    """What a row's judge says; nothing if it has none, or its experiment was not to run."""
+    outcome = outcomes.get(row.runs[0].experiment)
+    return verdicts_of(row.judge, outcome.evidence) if row.judge and outcome else []
+
+
+def verdict_word(verdict: Verdict) -> Safe:
+    """Whether the claim holds, in one word."""
+    return tag("strong", verdict.kind, class_=f"verdict {verdict.kind}")
+
+
+def judgement(row: Row, shelf: Shelf) -> list[Safe]:
+    """Whether the claim holds; where that was not asked, why."""
+    found = verdicts(row, shelf.outcomes)
+    if found:
+        return [tag("p", verdict_word(v), f" {v.words}") for v in found]
+    outcome = shelf.outcomes.get(row.runs[0].experiment)
+    if outcome and outcome.form.tells_of(row.runs[0].sweep) and not row.judge:
+        return [tag("p", "Not judged by a number: see the figures.", class_="note")]
+    return [tag("p", "Not judged in this run.", class_="note")]
+
+
+def seen(ran: Ran, metrics: Sequence[str], shelf: Shelf) -> list[Safe]:
+    """What came of an experiment: its numbers, or a hole; and the command."""
+    outcome = shelf.outcomes.get(ran.experiment)
+    if outcome is None:
+        return [tag("p", "Not part of this run: ", tag("code", _command(ran)), class_="note")]
+    found = [_hole(outcome)] if outcome.error else []
+    if not outcome.is_series:  # its trials are of several experiments
+        found += number_table(ran.experiment, numbers(outcome.rows, metrics))
+    links = [tag("a", name, href=href) for href, name in outcome.files(shelf.folder).items()]
+    between = [part for link in links for part in (", ", link)]
+    if not outcome.error or links:
+        found.append(tag("p", tag("code", outcome.command), *between, class_="note"))
+    if not outcome.form.tells_of(ran.sweep):
+        text = "What the slide compares is a sweep, which is not part of this run: "
+        found.append(tag("p", text, tag("code", _command(ran)), class_="note"))
+    return found
+
+
+def number_table(experiment: str, rows: Sequence[Mapping[str, Any]]) -> list[Safe]:
+    """What `numbers` gave: of one setting the numbers alone."""
+    if len(rows) == 1:
+        return [fact_list({n: shown_as(v) for n, v in rows[0].items()})]
+    caption = f"{experiment}: at the end of the run"
+    return [table(caption, list(rows[0]), [[*row.values()] for row in rows])] if rows else []
+
+
+def fact_list(facts: Mapping[str, str]) -> Safe:
+    """Names above large values."""
+    return tag("dl", *[tag("div", tag("dt", n), tag("dd", v)) for n, v in facts.items()], class_="facts")
+
+
+def _hole(outcome: Outcome) -> Safe:
+    text = (tag("strong", f"{outcome.name} failed"), f": {outcome.error}. Alone: ")
+    return tag("p", *text, tag("code", outcome.command), class_="hole")
+
+
+def _command(ran: Ran) -> str:
+    sweep = [f"--sweep={ran.sweep}"] * bool(ran.sweep)
+    return shlex.join(["python", "launch.py", f"--exp={ran.experiment}", *sweep])
+
+
+def numbers(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """A row a setting: the fields that vary, and the means of these metrics over seeds that ended well."""
+    arms: dict[tuple[tuple[str, Any], ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        names = list(row)
+        varied = names[names.index("status") + 1 : names.index("step")] if "step" in names else []
+        arms.setdefault(tuple((n, row[n]) for n in varied if n != "seed"), []).append(row)
+    found = []
+    for fields, own in arms.items():
+        done = [row for row in own if row["status"] == "done"]
+        counts = {"seeds": len(own)} if any(len(a) > 1 for a in arms.values()) else {}
+        lost = {"lost": len(own) - len(done)} if any(row["status"] != "done" for row in rows) else {}
+        means = {n: _mean([row.get(n) for row in done]) for n in metrics}
+        found.append({**dict(fields), **counts, **lost, **means})
+    return found if any(row.get(n) is not None for row in found for n in metrics) else []
+
+
+def _mean(values: Sequence[Any]) -> float | None:
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+# ---- figures ----
+
+
+def figures_of(row: Row, folder: Path, outcomes: Mapping[str, Outcome]) -> list[Path]:
+    """The figures that a row shows: those that are there."""
+    outcome = outcomes.get(row.runs[0].experiment)
+    paths = [outcome.figure(folder, shown.file) for shown in row.figures] if outcome else []
+    return [path for path in paths if path.is_file()]
+
+
+def pictures(row: Row, where: str, shelf: Shelf) -> list[Safe]:
+    """The figures of a row, each once on the page; where one is missing, a hole."""
+    outcome = shelf.outcomes.get(row.runs[0].experiment)
+    if outcome is None or (outcome.error and not figures_of(row, shelf.folder, shelf.outcomes)):
+        return []  # what is missing is told already
+    found, above = [], []
+    for shown in row.figures:
+        path = outcome.figure(shelf.folder, shown.file)
+        if shelf.first.get(path, where) != where:
+            above.append(_above(shown, shelf.first[path]))
+        elif path.is_file() or not shown.of_sweep:
+            found.append(figure(path, shelf.pictures, outcome.name, next(iter(row.metrics), ""), shown.file))
+    return [*above, *([tag("div", *found, class_="figures")] if found else [])]
+
+
+def _above(shown: Shown, where: str) -> Safe:
+    return tag("p", tag("a", shown.file, href=f"#{where}"), " is shown above.", class_="note")

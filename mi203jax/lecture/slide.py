@@ -1,0 +1,79 @@
+"""What a slide is: formulas and claims, the functions that implement them, and where they are seen."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from mi203jax.lecture.judges import Judge
+
+
+class Ran(NamedTuple):
+    """What one types after `python launch.py --exp=`."""
+
+    experiment: str
+    sweep: str = ""  # "": none
+
+
+class Shown(NamedTuple):
+    """A figure.
+
+    Attributes:
+        file: its name in the `figures/` of a run.
+        docs: what stands for it in `docs/`; "": the same name in `docs/figures/`.
+        of_sweep: whether only a sweep has it.
+    """
+
+    file: str
+    docs: str = ""
+    of_sweep: bool = False
+
+    @property
+    def target(self) -> str:
+        """Where `docs/course.md` leads to."""
+        return self.docs or f"figures/{self.file}"
+
+
+class Row(NamedTuple):
+    """A formula or a claim.
+
+    Attributes:
+        text: what the slide says.
+        functions: dotted names of what implements it.
+        runs: where it is seen; figures and numbers are of the first.
+        figures: where to look.
+        remark: words after the functions.
+        standard: dotted names of the standard form, where the slide's own is another.
+        metrics: the numbers that tell of it.
+        judge: says whether the claim holds; None: it claims nothing, or a run does not tell.
+    """
+
+    text: str
+    functions: tuple[str, ...]
+    runs: tuple[Ran, ...]
+    figures: tuple[Shown, ...]
+    remark: str = ""
+    standard: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    judge: Judge | None = None
+
+
+class Slide(NamedTuple):
+    """A slide, by its French title, or several of one topic."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+def experiments_of(slides: Iterable[Slide]) -> list[str]:
+    """The experiments, each once, in the order of the slides."""
+    return list(dict.fromkeys(ran.experiment for s in slides for row in s.rows for ran in row.runs))
+
+
+def in_order(names: Iterable[str], slides: Sequence[Slide]) -> list[str]:
+    """The names in the order of the slides; those that no slide has at the end, as they come."""
+    names, order = list(names), experiments_of(slides)
+    return [n for n in order if n in names] + [n for n in names if n not in order]
+
+
+def named(module: str, *names: str) -> tuple[str, ...]:
+    """`"mi203jax.nn.conv", "conv2d"` -> `("mi203jax.nn.conv.conv2d",)`."""
+    return tuple(f"{module}.{name}" for name in names)

@@ -1,0 +1,133 @@
+"""The lecture: every experiment in the order of the slides, and the page that they come to."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mi203jax.configs import Lecture
+from mi203jax.configs.lecture import FORMS, Form
+from mi203jax.core.config import RunConfig
+from mi203jax.core.experiment import Experiment, Find
+from mi203jax.core.series import Conclusion, Ended, Part, Series
+from mi203jax.core.trials import Sweep
+from mi203jax.lecture.outcome import Outcome, own_name
+from mi203jax.lecture.page import NAME, page, told
+from mi203jax.lecture.slides import SLIDES
+
+
+def sweep_of(name: str, experiment: Experiment, seed: int = 0) -> Sweep:
+    """The trials of an experiment's short form.
+
+    Args:
+        name: of the experiment.
+        experiment: the experiment.
+        seed: added to those that it has by itself.
+    """
+    form = FORMS.get(name, Form())
+    sweep = experiment.sweep(form.sweep or None, form.assignments)
+    if not seed:
+        return sweep
+    seeds = [str(own + seed) for own in dict.fromkeys(c.seed for c in sweep.trials())]
+    return experiment.sweep(form.sweep or None, [*form.assignments, f"seed={','.join(seeds)}"])
+
+
+def command_of(name: str, seed: int = 0, sweep: Sweep | None = None) -> str:
+    """What runs an experiment alone, as it is part of the lecture.
+
+    Args:
+        name: of the experiment.
+        seed: the lecture's.
+        sweep: what `sweep_of` gave; None: it gave nothing.
+    """
+    form = FORMS.get(name, Form())
+    words = ["python", "launch.py", f"--exp={name}", *[f"--sweep={form.sweep}"] * bool(form.sweep)]
+    seeds = [a for a in sweep.assignments if a.startswith("seed=")] if sweep and seed else []
+    return shlex.join([*words, *form.assignments, *seeds])
+
+
+def next_of(c: Lecture, find: Find, ended: Mapping[str, Ended]) -> dict[str, Part]:
+    """The parts of the first experiment that is not over."""
+    for name in c.parts:
+        if parts := waiting(name, c.seed, find, ended):
+            return parts
+    return {}
+
+
+def waiting(name: str, seed: int, find: Find, ended: Mapping[str, Ended]) -> dict[str, Part]:
+    """The parts of an experiment that are to run now; none: it is over."""
+    if name in ended:
+        return {}
+    try:
+        experiment = find(name)
+        trials = sweep_of(name, experiment, seed).trials()
+        if not experiment.series:
+            return {name: Part(name, trials, is_shown=True)}
+        inner = experiment.load_series().next(trials[0], find, own_of(name, ended))
+    except Exception:
+        # It shall fail in its turn, as a trial of its own that the rows tell of. `outcome` says why.
+        return {name: Part(name, [RunConfig()])}
+    return {own_name(name, n): part for n, part in inner.items()}
+
+
+def own_of(name: str, ended: Mapping[str, Ended]) -> dict[str, Ended]:
+    """The parts of a series, as it calls them itself."""
+    prefix = own_name(name, "")
+    return {n.removeprefix(prefix): part for n, part in ended.items() if n.startswith(prefix)}
+
+
+def conclude(c: Lecture, find: Find, ended: Mapping[str, Ended], provenance: Mapping[str, Any]) -> Conclusion:
+    """The page, and what series among the parts come to."""
+    outcomes: list[Outcome] = []
+    texts: dict[str, str] = {}
+    figures: dict[str, Any] = {}
+    for name in c.parts:
+        came, inner = outcome(name, c.seed, find, ended, provenance)
+        outcomes.append(came)
+        texts |= {own_name(name, n): _renamed(name, text) for n, text in inner.texts.items()}
+        figures |= {own_name(name, n): figure for n, figure in inner.figures.items()}
+    pages = {NAME: lambda folder: page(folder, SLIDES, outcomes, provenance)}
+    return Conclusion(told(SLIDES, outcomes), texts, figures, pages)
+
+
+def _renamed(name: str, text: str) -> str:
+    """A text of a series, whose figures have other names here."""
+    return text.replace("](figures/", f"](figures/{own_name(name, '')}")
+
+
+def outcome(
+    name: str, seed: int, find: Find, ended: Mapping[str, Ended], provenance: Mapping[str, Any]
+) -> tuple[Outcome, Conclusion]:
+    """What came of an experiment, and the conclusion of one that is a series."""
+    own = {n: part for n, part in ended.items() if n == name or n.startswith(own_name(name, ""))}
+    rows = [row for part in own.values() for row in part.rows]
+    came = Outcome(
+        name=name,
+        form=FORMS.get(name, Form()),
+        command=command_of(name),
+        rows=rows,
+        parts=tuple(own),
+        error=reason(rows),
+        seconds=sum(part.work.get("seconds", 0.0) for part in own.values()),
+    )
+    inner = Conclusion("")
+    try:
+        experiment = find(name)
+        sweep = sweep_of(name, experiment, seed)
+        came = came._replace(command=command_of(name, seed, sweep), is_series=bool(experiment.series))
+        if experiment.series:
+            (config,) = sweep.trials()
+            inner = experiment.load_series().conclude(config, find, own_of(name, ended), provenance)
+    except Exception as error:  # whatever it is, the others are shown
+        came = came._replace(error=f"{type(error).__name__}: {error}")
+    return came._replace(texts=inner.texts), inner
+
+
+def reason(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Why an experiment failed; "" if it did not."""
+    failed = [row for row in rows if row["status"] == "failed"]
+    if not failed:
+        return "" if rows else "it did not run"
+    return (f"{len(failed)} of {len(rows)} trials: " if len(rows) > 1 else "") + str(failed[0]["error"])
+
+
+series = Series(next_of, conclude, is_tolerant=True)

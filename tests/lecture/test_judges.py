@@ -1,0 +1,149 @@
+"""What judges say of rows: each claim holds of some numbers and fails of others."""
+
+import json
+
+import pytest
+
+from mi203jax.lecture import judges
+from mi203jax.lecture.judges import Evidence, NotMeasuredError, Verdict, verdicts_of
+from mi203jax.lecture.slides import SLIDES
+
+
+def rows(*trials, status="done"):
+    return Evidence([{"trial": i, "status": status, "seed": "0"} | t for i, t in enumerate(trials)])
+
+
+def images(plain, dense, convolutional):
+    found = {("mlp", "plain"): plain, ("mlp", "shifted"): dense, ("cnn", "shifted"): convolutional}
+    return rows(*({"model": m, "images": i, "eval/accuracy": a} for (m, i), a in found.items()))
+
+
+def layers(alone, neither, both=0.9):
+    found = {("batch", "false"): alone, ("none", "false"): neither, ("batch", "true"): both}
+    return rows(*({"normalization": n, "residual": r, "eval/accuracy": a} for (n, r), a in found.items()))
+
+
+def cells(**errors):
+    return rows(*({"cell": c, "eval/loss": e, "eval/baseline": 0.167} for c, e in errors.items()))
+
+
+def scores(sparse, dense):
+    return rows({"score": "sparse", "eval/wins": sparse}, {"score": "dense", "eval/wins": dense})
+
+
+def objectives(relu, td):
+    found = {"relu": relu, "td": td}
+    return rows(*({"objective": o, "eval/q_error": e, "eval/return": 1.0} for o, e in found.items()))
+
+
+def named(**metrics):
+    return rows({f"eval/{n}": v for n, v in metrics.items()})
+
+
+H, F = "holds", "fails"
+CASES = [
+    (judges.signs, named(accuracy=0.9), [H], "90.0 %"),
+    (judges.signs, named(accuracy=0.89), [F], "89.0 %"),
+    (judges.needs_images, images(0.96, 0.69, 0.94), [F, H], "96.0 %"),
+    (judges.needs_images, images(0.2, 0.7, 0.6), [H, F], "70.0 %"),
+    (judges.hundred_layers, layers(0.11, 0.5), [F], "with batch norm and skips at 90.0 %"),
+    (judges.hundred_layers, layers(0.6, 0.5, None), [H], "batch norm with skips has no number"),
+    (judges.beats_components, named(squared_error=5.02, pca_squared_error=14.13), [H], "14.13"),
+    (judges.beats_components, named(squared_error=15, pca_squared_error=14.13), [F], "15.00"),
+    (
+        judges.generates,
+        named(frechet_distance=1.4, gaussian_frechet_distance=22.3, floor_frechet_distance=0.45),
+        [H],
+        "0.45",
+    ),
+    (
+        judges.generates,
+        named(frechet_distance=30, gaussian_frechet_distance=22.3, floor_frechet_distance=0.45),
+        [F],
+        "30.00",
+    ),
+    (judges.remembers, cells(rnn=0.167, lstm=0.0003, gru=0.083), [F, H, H], "rnn: squared error 0.1670"),
+    (judges.remembers, cells(lstm=0.084), [F], "0.0840"),
+    (judges.reads_any_length, named(accuracy=0.987), [H], "98.7 %"),
+    (judges.reads_any_length, named(accuracy=0.5), [F], "50.0 %"),
+    (judges.predicts_characters, named(bits=3.22, five_gram_bits=3.39), [H], "3.22"),
+    (judges.predicts_characters, named(bits=3.4, five_gram_bits=3.39), [F], "3.39"),
+    (judges.wins_without_score, scores(0.0, 1.0), [F, H], "wins 0.0 %"),
+    (judges.wins_without_score, scores(0.51, 0.5), [H, F], "wins 51.0 %"),
+    (judges.fundamental_equation, named(value_iteration_error=1e-9), [H], "1.0e-09"),
+    (judges.fundamental_equation, named(value_iteration_error=1e-3), [F], "1.0e-03"),
+    (
+        judges.linear_program_is_exact,
+        named(linear_program_error=1e-9, per_successor_error=2.5),
+        [H, F],
+        "an optimist's Q",
+    ),
+    (judges.linear_program_is_exact, named(linear_program_error=1, per_successor_error=0), [F, H], "off by 0."),
+    (judges.equals_dijkstra, named(right=1.0, sweeps=97), [H], "after 97 sweeps"),
+    (judges.equals_dijkstra, named(right=0.999, sweeps=97), [F], "99.9 %"),
+    (judges.relu_alone, objectives(139.0, 1.2), [F], "139 off Q*"),
+    (judges.relu_alone, objectives(2.4, 1.2), [H], "1.2 off"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("judge", "evidence", "kinds", "words"), CASES)
+def test_by_their_numbers(judge, evidence, kinds, words):
+    found = judge(evidence)
+    assert [v.kind for v in found] == kinds
+    assert any(words in v.words for v in found)
+
+
+def test_each_judge_is_tried():
+    used = {row.judge for slide in SLIDES for row in slide.rows if row.judge}
+    assert used == {judge for judge, *_ in CASES} | {judges.tendencies}
+
+
+def result(claim, first, second):
+    arms = [{"name": n, "values": [], "tuning": [], "chosen": {}, "scores": s} for n, s in (first, second)]
+    return {
+        "claim": claim, "slide": "", "setting": "spirals", "cell": "", "experiment": "vectors",
+        "metric": "eval/accuracy", "best": "max", "budget": "examples", "first": arms[0], "second": arms[1],
+    }  # fmt: skip
+
+
+def test_tendencies_are_told_by_their_intervals():
+    good, bad = [0.91, 0.93, 0.92, 0.95, 0.94], [0.5, 0.51, 0.53, 0.5, 0.52]
+    even = [0.9, 0.94, 0.92, 0.96, 0.93]
+    arms = [("A", good), ("B", bad)]
+    results = [result("up", *arms), result("down", *arms[::-1]), result("even", arms[0], ("C", even))]
+    texts = {"study.json": json.dumps({"results": results, "left_out": ["batch_norm in spirals: no number"]})}
+    found = judges.tendencies(Evidence([], texts))
+    assert [v.kind for v in found] == ["holds", "fails", "undecided", "undecided"]
+    assert found[0].words.startswith("A > B on spirals: +0.418 (+")
+    assert found[1].words.endswith("over 5 seeds), reversed.")
+    assert found[3].words == "batch_norm in spirals: no number."
+    for texts in ({}, {"study.json": '{"results": []}'}):
+        with pytest.raises(NotMeasuredError):
+            judges.tendencies(Evidence([], texts))
+
+
+class TestEvidence:
+    def test_the_mean_is_of_trials_that_ended_well_with_these_values(self):
+        e = Evidence(
+            [
+                {"status": "done", "a": "1", "eval/x": 1.0},
+                {"status": "done", "a": "1", "eval/x": 3.0},
+                {"status": "diverged", "a": "1", "eval/x": 50.0},
+                {"status": "done", "a": "1", "eval/x": None},
+                {"status": "done", "a": "2", "eval/x": 7.0},
+            ]
+        )
+        assert e.mean("eval/x", a="1") == 2.0
+        assert e.mean("eval/x") == pytest.approx(11 / 3)
+
+    def test_what_is_not_there_is_undecided(self):
+        lost = rows({"error": "no such luck"}, status="failed")
+        assert verdicts_of(judges.signs, lost) == [
+            Verdict("undecided", "No trial ended with a number of eval/accuracy.")
+        ]
+        (found,) = verdicts_of(judges.needs_images, images(None, 1, 1))
+        assert "with model=mlp images=plain ended" in found.words
+
+    def test_a_judge_that_breaks_does_not_break_the_page(self):
+        (found,) = verdicts_of(lambda e: 1 / 0, rows())
+        assert found == Verdict("undecided", "It could not be judged: ZeroDivisionError: division by zero.")

@@ -1,0 +1,238 @@
+"""`lecture.html` of outcomes that lie on the disk, read by the standard library and by a browser."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from mi203jax.configs.lecture import Form
+from mi203jax.lecture import page as module
+from mi203jax.lecture.judges import Verdict
+from mi203jax.lecture.outcome import Outcome
+from mi203jax.lecture.page import page, told
+from mi203jax.lecture.sections import numbers, prose
+from mi203jax.lecture.slide import Ran, Row, Shown, Slide
+from tests.core.report_runs import HOSTILE, ORIGIN, Page, gif, png
+
+ROWS = [
+    {
+        "trial": 0,
+        "status": "done",
+        "seed": "0",
+        "step": 9,
+        "eval/score": 0.25,
+        "best/eval/score": 0.5,
+        "error": "",
+    }
+]
+
+
+def good(evidence):
+    return [Verdict("holds", f"It is {evidence.mean('eval/score')}.")]
+
+
+SLIDES = [
+    Slide(
+        "Premier",
+        (
+            Row(
+                "y = Σ x · w",
+                ("mi203jax.nn.conv.conv2d",),
+                (Ran("one"),),
+                (Shown("q.png"), Shown("play.gif")),
+                ", with care",
+                metrics=("eval/score",),
+                judge=good,
+            ),
+            Row("again", ("mi203jax.optim.sgd",), (Ran("one", "wide"),), (Shown("q.png"), Shown("c.png", "", True))),
+        ),
+    ),
+    Slide("Second", (Row("<lost>", ("mi203jax.nowhere.f",), (Ran("two"), Ran("absent")), (Shown("x.png"),), judge=good),)),
+    Slide("Absent", (Row("not asked", ("mi203jax.optim.adam",), (Ran("absent"),), (Shown("x.png"),)),)),
+]  # fmt: skip
+
+
+def outcome(name, rows=ROWS, **others):
+    return Outcome(name, Form(), f"python launch.py --exp={name}", rows, (name,), **others)
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A run, one experiment of which failed, and one that no slide has."""
+    figures = tmp_path / "parts" / "one" / "figures"
+    png(figures / "q.png")
+    gif(figures / "play.gif", frames=3)
+    png(tmp_path / "parts" / "other" / "figures" / "learning_curve.png")
+    (tmp_path / "parts" / "one" / "report.html").touch()
+    lost = [{"trial": 0, "status": "failed", "error": HOSTILE}]
+    outcomes = [outcome("one", seconds=65.0), outcome("two", lost, error=HOSTILE), outcome("other")]
+    (tmp_path / module.NAME).write_text(page(tmp_path, SLIDES, outcomes, ORIGIN), encoding="utf-8")
+    return Page(tmp_path / module.NAME)
+
+
+class TestPage:
+    def test_slides_stand_in_their_order(self, made):
+        titles = ["Premier", "Second", "Not on the slides", "How it was made"]
+        places = [made.source.index(f"<h2>{t}</h2>") for t in titles]
+        assert places == sorted(places)
+        assert "Not part of this run: Absent." in made.text
+
+    def test_a_row_has_formula_function_number_figure_and_verdict(self, made):
+        assert "y = Σ x · w" in made.text
+        assert "conv2d(x, w, *, stride=1, padding='VALID') The slide's convolution" in made.text
+        assert "… with care" in made.text
+        assert "eval/score0.25python launch.py --exp=one, report" in made.text
+        assert "holds It is 0.25." in made.text
+        assert "1 min 5 s" in made.text
+        words = [image["alt"] for image in made.all("img")]
+        assert words == [
+            "Value of each action in each state. Experiment: one.",
+            "Animation: the trained agent plays; what it sees, the value of each action, and the one it takes. "
+            "Experiment: one.",
+            "The objective against training steps, a line for each setting; bands are 95 % intervals. "
+            "Experiment: other.",
+        ]
+
+    def test_what_holds_is_told_at_the_top(self, made):
+        start, end = (made.text.index(words) for words in ("What holds", "y = Σ"))
+        lost = "No trial ended with a number of eval/score."
+        assert "holdsPremier: It is 0.25." in made.text[start:end]
+        assert f"undecidedSecond: {lost}" in made.text[start:end]
+
+    def test_a_failure_is_a_hole_with_its_error_and_its_command(self, made):
+        holes = re.findall(r'<p class="hole">.*?</p>', made.source)
+        assert [("two failed" in h, "python launch.py --exp=two" in h) for h in holes] == [(True, True)]
+        assert made.text.count(HOSTILE) == 2  # there, and at the top
+        assert "1 of 3 experiments failed" in made.text
+        assert "--resume=" in made.text
+        assert "Second (failed)" in made.text
+        assert not any("onerror" in a for _, a in made.tags)
+        assert "mi203jax.nowhere.f cannot be read: mi203jax.nowhere is not there." in made.text
+
+    def test_what_was_not_run_is_told_with_its_command(self, made):
+        assert "which is not part of this run: python launch.py --exp=one --sweep=wide" in made.text
+        assert "Not part of this run: python launch.py --exp=absent" in made.text
+        assert made.text.count("Not judged in this run.") == 1
+
+    def test_a_figure_is_there_once(self, made):
+        assert "q.png is shown above." in made.text
+        assert made.source.count("data:image/png") == 2
+
+    def test_a_figure_that_is_missing_is_a_hole_unless_it_is_a_sweeps(self, tmp_path):
+        text = page(tmp_path, SLIDES, [outcome("one")], ORIGIN)
+        assert text.count("It is not there.") == 3
+        assert "figures/play.gif" in text
+        assert "c.png" not in text
+
+    def test_links_lead_somewhere(self, made, tmp_path):
+        for link in made.all("a"):
+            if link["href"].startswith("#"):
+                assert link["href"][1:] in made.ids, link
+            elif link["href"] != "report.html":  # the series writes it next
+                assert (tmp_path / unquote(link["href"])).is_file(), link
+        assert len(made.ids) == len(set(made.ids))
+        assert any(link["href"] == "parts/one/report.html" for link in made.all("a"))
+
+    def test_it_loads_nothing_and_stays_below_its_limit(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(module, "LIMIT", 700_000)
+        png(tmp_path / "parts" / "one" / "figures" / "q.png", (1300, 200))
+        text = page(tmp_path, SLIDES, [outcome("one")], ORIGIN)
+        assert len(text.encode()) < 700_000
+        assert "Scaled from 1300" in text
+        assert "default-src &#x27;none&#x27;" in text
+        assert not re.search(r"(src|href)=\"https?:", text)
+
+    def test_a_series_keeps_its_figures_in_the_lectures_folder(self, tmp_path):
+        png(tmp_path / "figures" / "one-q.png")
+        png(tmp_path / "figures" / "more-learning_curve.png")
+        (tmp_path / "one-study.md").touch()
+        outcomes = [outcome("one", is_series=True, texts={"study.md": "", "lost.md": ""})]
+        outcomes.append(outcome("more", is_series=True))
+        text = page(tmp_path, SLIDES, outcomes, ORIGIN)
+        assert '<a href="one-study.md">study.md</a>' in text
+        assert "lost.md" not in text
+        assert "<dt>eval/score</dt>" not in text  # of trials of several experiments
+        assert text.count("data:image/png") == 2
+        assert "Value of each action" in text
+        assert "The objective against training steps" in text
+
+
+def test_code_in_a_sentence():
+    assert prose("As `a<b`, but `c`.") == "As <code>a&lt;b</code>, but <code>c</code>."
+
+
+def test_the_screen_shows_the_same():
+    lost = outcome("two", [], error="no luck")
+    assert told(SLIDES, [outcome("one"), lost]).splitlines() == [
+        "holds     Premier: It is 0.25.",
+        "undecided Second: No trial ended with a number of eval/score.",
+        "failed    two: no luck. Alone: python launch.py --exp=two",
+    ]
+
+
+class TestNumbers:
+    def test_of_several_settings_there_is_a_table(self, tmp_path):
+        rows = [
+            {"trial": i, "status": "done", "a": a, "seed": "0", "step": 9, "eval/score": x}
+            for i, (a, x) in enumerate([("p", 0.5), ("q", 0.75)])
+        ]
+        (tmp_path / "page.html").write_text(page(tmp_path, SLIDES, [outcome("one", rows)], ORIGIN))
+        found = Page(tmp_path / "page.html")
+        assert found.table("a") == [["a", "eval/score"], ["p", "0.5"], ["q", "0.75"]]
+
+    def test_seeds_are_averaged_within_a_setting(self):
+        rows = [
+            {"trial": i, "status": s, "a": a, "seed": str(i), "step": 9, "eval/x": x, "eval/y": 1}
+            for i, (s, a, x) in enumerate(
+                [("done", "1", 1.0), ("done", "1", 3.0), ("done", "2", 5.0), ("diverged", "2", 99.0)]
+            )
+        ]
+        assert numbers(rows, ("eval/x",)) == [
+            {"a": "1", "seeds": 2, "lost": 0, "eval/x": 2.0},
+            {"a": "2", "seeds": 2, "lost": 1, "eval/x": 5.0},
+        ]
+
+    def test_a_number_that_a_seed_lacks_is_not_made_up(self):
+        rows = [
+            {"trial": i, "status": "done", "seed": str(i), "step": 9, "eval/x": x}
+            for i, x in [(0, 1.0), (1, None)]
+        ]
+        assert numbers([{**r, "eval/y": 2.0} for r in rows], ("eval/x", "eval/y")) == [
+            {"seeds": 2, "eval/x": None, "eval/y": 2.0}
+        ]
+
+    @pytest.mark.parametrize("rows", [[], [{"trial": 0, "status": "failed", "error": "x"}]])
+    def test_none(self, rows):
+        assert numbers(rows, ("eval/x",)) == []
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_in_a_browser(made, tmp_path):
+    """On a phone: no error, nothing that is wider than the screen."""
+    source = tmp_path / "small.html"
+    frame = f'<iframe src="{module.NAME}" width="390" height="800"></iframe>'
+    source.write_text(frame, encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
+    flags += [
+        f"--user-data-dir={tmp_path / 'user'}",
+        "--allow-file-access-from-files",
+        "--virtual-time-budget=500",
+    ]
+    check = "<script>onload=()=>{const d=document.querySelector('iframe').contentDocument;document.title=" \
+        "[...d.images].map(i=>i.naturalWidth)+' '+(d.documentElement.scrollWidth<=390)}</script>"  # fmt: skip
+    source.write_text(frame + check, encoding="utf-8")
+    done = subprocess.run(
+        [CHROMIUM, *flags, "--dump-dom", Path(source).as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert "CONSOLE" not in done.stderr
+    assert "<title>40,40,40 true</title>" in done.stdout

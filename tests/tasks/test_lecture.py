@@ -1,0 +1,187 @@
+"""The lecture as a series: of toys, one of which is a series, one breaks and one cannot be read."""
+
+import json
+import shlex
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import experiments
+import launch
+from mi203jax.configs import Lecture
+from mi203jax.core.config import BaseConfig, RunConfig, config
+from mi203jax.core.errors import UsageError
+from mi203jax.core.experiment import Experiment
+from mi203jax.core.interruption import Interruption
+from mi203jax.core.piece import Options
+from mi203jax.core.run_directory import RunDirectory
+from mi203jax.core.series import Conclusion, Ended, Part, Series, begin_series, resume_series
+from mi203jax.core.task import Animation
+from mi203jax.core.trials import Sweep
+from mi203jax.lecture.slide import Ran, Row, Slide
+from mi203jax.tasks import lecture
+from mi203jax.tasks.lecture import command_of, next_of, outcome, sweep_of
+from tests.core import toy
+from tests.core.toy import Toy
+
+QUIET = Options(quiet=True)
+SHORT = toy.EXPERIMENT._replace(config=Toy(total_steps=8, eval_every=4))
+
+
+@config
+class Two(BaseConfig):
+    """Two runs of the toy, the second after the first."""
+
+
+def two_next(c, find, ended):
+    name = next((n for n in ("first", "second") if n not in ended), None)
+    return {name: Part("toy", [replace(SHORT.config, seed=c.seed)])} if name else {}
+
+
+def two_conclude(c, find, ended, provenance):
+    still = Animation([np.zeros((8, 8, 3), np.uint8)], 5.0)
+    text = f"{sorted(ended)} of seed {c.seed} ![x](figures/still.gif)"
+    return Conclusion("it is over", {"study.md": text}, {"still": still})
+
+
+TWO = Experiment(Two(), "", {"named": ("seed=5",)}, Series(two_next, two_conclude))
+
+
+def registry(tmp_path):
+    """A toy that works, one that breaks until it is mended, a series, and a module that cannot be imported."""
+
+    def init(c, data, key):
+        if not (tmp_path / "mended").exists():
+            raise ValueError("out of order")
+        return toy.task.init(c, data, key)
+
+    broken = SHORT._replace(task=toy.task._replace(init=init))
+
+    def find(name):
+        if name == "unreadable" and not (tmp_path / "mended").exists():
+            raise ImportError("no module named nowhere")
+        own = Experiment(Lecture(parts=("toy",)), "", series=lecture.series)
+        return {"toy": SHORT, "broken": broken, "two": TWO, "unreadable": SHORT, "lecture": own}[name]
+
+    return find
+
+
+SLIDES = [
+    Slide("Une série", (Row("two", ("mi203jax.optim.sgd",), (Ran("two"),), ()),)),
+    Slide("Un jouet", (Row("toy", ("mi203jax.optim.adam",), (Ran("toy"),), (), metrics=("eval/loss",)),)),
+]
+PARTS = "parts=(toy,unreadable,two,broken)"
+
+
+@pytest.fixture
+def go(tmp_path, monkeypatch):
+    monkeypatch.setattr(lecture, "SLIDES", SLIDES)
+    find, path = registry(tmp_path), tmp_path / "run"
+    experiment = find("lecture")
+
+    def run():
+        with Interruption() as interruption:
+            asked = (experiment, QUIET, interruption, find)
+            if path.exists():
+                directory = RunDirectory.open(str(path), lambda _: experiment.config)
+                return resume_series(directory, *asked)
+            sweep = Sweep(experiment.config, (PARTS,))
+            return begin_series("lecture", experiment, sweep, str(path), *asked[1:])
+
+    return run
+
+
+def test_what_fails_leaves_a_hole_and_runs_again(go, tmp_path):
+    rows, path = go(), tmp_path / "run"
+    assert [row["status"] for row in rows] == ["done", "failed", "done", "done", "failed"]
+    page = (path / "lecture.html").read_text(encoding="utf-8")
+    assert page.index("Une série") < page.index("Un jouet") < page.index("Not on the slides")
+    assert "unreadable failed</strong>: ImportError: no module named nowhere" in page
+    assert "broken failed</strong>: ValueError: out of order" in page
+    assert "2 of 4 experiments failed" in page
+    assert (path / "parts/toy/figures/learning_curve.png").is_file()
+    assert (path / "parts/two-second/results.csv").is_file()
+    assert (path / "figures/two-still.gif").is_file()
+    expected = "['first', 'second'] of seed 0 ![x](figures/two-still.gif)"
+    assert (path / "two-study.md").read_text() == expected
+    assert "finished" not in json.loads((path / "provenance.json").read_text())
+
+    (tmp_path / "mended").touch()
+    before = (path / "parts/toy/report.html").stat().st_mtime_ns
+    rows = go()
+    assert [row["status"] for row in rows] == ["done"] * 5
+    assert (path / "parts/toy/report.html").stat().st_mtime_ns == before
+    page = (path / "lecture.html").read_text(encoding="utf-8")
+    assert "failed" not in page.partition("<main")[2].partition("<script")[0]
+    assert "finished" in json.loads((path / "provenance.json").read_text())
+
+
+class TestNext:
+    def test_one_experiment_after_the_other(self, tmp_path):
+        (tmp_path / "mended").touch()
+        find, c, ended, order = registry(tmp_path), Lecture(parts=("two", "toy", "broken")), {}, []
+        while parts := next_of(c, find, ended):
+            order.append(list(parts))
+            ended |= {name: Ended(part.trials, []) for name, part in parts.items()}
+        assert order == [["two-first"], ["two-second"], ["toy"], ["broken"]]
+
+    def test_runs_get_figures_and_their_experiments_trials(self, tmp_path):
+        (part,) = next_of(Lecture(parts=("toy",)), registry(tmp_path), {}).values()
+        assert part.is_shown
+        assert part.trials == [SHORT.config]
+        (part,) = next_of(Lecture(parts=("toy",), seed=3), registry(tmp_path), {}).values()
+        assert part.trials == [replace(SHORT.config, seed=3)]
+
+    def test_what_cannot_be_made_waits_for_its_turn(self, tmp_path):
+        found = next_of(Lecture(parts=("unreadable",)), registry(tmp_path), {})
+        assert found == {"unreadable": Part("unreadable", [RunConfig()])}
+
+
+class TestSeeds:
+    @pytest.mark.parametrize(
+        ("name", "seeds", "typed"),
+        [
+            ("vectors", [7], "--exp=vectors seed=7"),
+            ("rewards", list(range(7, 17)) * 2, f"--exp=rewards seed={','.join(map(str, range(7, 17)))}"),
+            ("memory", [7, 7, 7], "--exp=memory --sweep=cells seed=7"),
+        ],
+    )
+    def test_the_lectures_is_added(self, name, seeds, typed):
+        sweep = sweep_of(name, experiments.get(name), 7)
+        assert [c.seed for c in sweep.trials()] == seeds
+        assert command_of(name, 7, sweep) == f"python launch.py {typed}"
+
+    @pytest.mark.parametrize("name", [n for n in experiments.names() if n != "lecture"])
+    def test_by_default_the_command_runs_the_same_trials(self, name):
+
+        _, _, *words = shlex.split(command_of(name))
+        own, assignments = launch.parse(["launch.py", *words])
+        assert launch.sweep_of(own, assignments).trials() == sweep_of(name, experiments.get(name)).trials()
+
+    def test_of_a_series(self, tmp_path):
+        ended = {n: Ended([], [{"status": "done"}]) for n in ("two-first", "two-second")}
+        came, inner = outcome("two", 3, registry(tmp_path), ended, {})
+        assert inner.texts["study.md"].startswith("['first', 'second'] of seed 3")
+        assert (came.error, came.is_series, came.parts) == ("", True, ("two-first", "two-second"))
+
+
+class TestOutcome:
+    def test_of_what_did_not_run(self, tmp_path):
+        came, _ = outcome("toy", 0, registry(tmp_path), {}, {})
+        assert came.error == "it did not run"
+
+    def test_of_some_trials_that_failed(self, tmp_path):
+        rows = [{"status": "done"}, {"status": "failed", "error": "no luck"}]
+        came, _ = outcome("toy", 0, registry(tmp_path), {"toy": Ended([], rows, {"seconds": 4.0})}, {})
+        assert came.error == "1 of 2 trials: no luck"
+        assert came.seconds == 4.0
+
+    def test_a_trial_that_diverged_is_no_failure(self, tmp_path):
+        came, _ = outcome("toy", 0, registry(tmp_path), {"toy": Ended([], [{"status": "diverged"}])}, {})
+        assert came.error == ""
+
+
+def test_parts_are_named_once():
+    with pytest.raises(UsageError, match="has toy twice"):
+        Lecture(parts=("toy", "toy"))
