@@ -7,6 +7,7 @@ from importlib.metadata import version
 # Before jax is imported: tests and their subprocesses share compiled programs, in a folder of their own.
 if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="mi203jax-tests-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Most programs here run once: compiling them well takes longer than it saves.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
@@ -17,8 +18,6 @@ if version("jaxlib").startswith("0.10."):  # another one might not know these, a
 
 import jax
 import pytest
-
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 @pytest.fixture

@@ -371,7 +371,7 @@ def wait_until(condition, process, seconds=120):
 
 
 SWEEP = ("--exp=dqn", *SMALL, "learning_rate=1e-3,1e-4", "--seeds=2")
-SHORT = (*SWEEP, "total_steps=80_000", "eval_every=4_000")
+SHORT = (*SWEEP, "total_steps=40_000", "eval_every=2_000")
 LONG = (*SWEEP, "total_steps=160_000", "eval_every=8_000")  # does not end before it is stopped
 
 

@@ -19,7 +19,7 @@ def cache_folder() -> Path:
 
 
 def use_compilation_cache() -> None:
-    """Keeps what XLA compiles for the next run; a folder that jax was told already is left alone."""
+    """Keeps what XLA compiles for the next run, unless jax was told already what to keep and where."""
     if jax.config.values["jax_compilation_cache_dir"] is None:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

@@ -141,7 +141,7 @@ def one_class(found, there):
 
 
 class TestAveragePrecision:
-    @pytest.mark.parametrize("size", [8, 64, 300, 4000])
+    @pytest.mark.parametrize("size", [8, 300])
     def test_equals_pycocotools(self, size):
         """On more than 500 random problems of a class each."""
         rng, problems = np.random.default_rng(size), 0

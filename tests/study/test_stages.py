@@ -50,8 +50,15 @@ def run(plan, path):
     series = Series(lambda c, find, ended: next_parts(plan, find, ended), conclude)
     with Interruption() as interruption:
         experiment = Experiment(Nothing(), "", series=series)
+        registry = {"study": experiment}
         begin_series(
-            "study", experiment, Sweep(Nothing()), str(path), Options(quiet=True), interruption, find
+            "study",
+            experiment,
+            Sweep(Nothing()),
+            str(path),
+            Options(quiet=True),
+            interruption,
+            lambda name: registry.get(name) or find(name),
         )
     kept_results = [from_json(r) for r in json.loads((Path(path) / "study.json").read_text())]
     return kept_results, kept["ended"]

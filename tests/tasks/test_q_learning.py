@@ -275,21 +275,9 @@ class TestPQN:
     ],
     ids=["dqn", "pqn"],
 )  # fmt: skip
-@pytest.mark.parametrize("n", [1, 32])
 @pytest.mark.usefixtures("optimized")
-def test_learns_catch_however_many_trials(task, config, n):
-    """±1 an episode, about −0.6 at random. Sweeps must learn as single runs do."""
-    returns = last(task, *seeds(config, n)).evaluation["eval/return"]
+def test_learns_catch(task, config):
+    """±1 an episode, about −0.6 at random."""
+    returns = last(task, *seeds(config, 8)).evaluation["eval/return"]
     assert np.mean(returns) > 0.8
     assert np.mean(returns > 0.5) > 0.9
-
-
-@pytest.mark.usefixtures("optimized")
-def test_dqn_learns_cartpole():
-    """500 is the most; a random agent gets about 20."""
-    config = DQN(
-        env="CartPole-v1", num_envs=16, total_steps=96_000, hidden=(64, 64), learning_rate=5e-4,
-        decay=0.0, target_period=100, gradient_steps=1, eval_every=96_000,
-    )  # fmt: skip
-    returns = last(dqn.task, *seeds(config, 8)).evaluation["eval/return"]
-    assert np.mean(returns) > 195

@@ -58,10 +58,6 @@ def folder(tmp_path_factory):
 CASES = {
     "segmentation": (segmentation.task, Segmentation(**FIELDS, mask_classes=3, frames=0)),
     "detection": (detection.task, Detection(**FIELDS, stride=2, max_objects=2)),
-    "sliding_window": (
-        sliding_window.task,
-        SlidingWindow(**FIELDS, max_objects=2, window=8, sides=(16,), windows=4),
-    ),
 }
 
 
