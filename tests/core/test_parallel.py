@@ -69,7 +69,7 @@ configs = [dataclasses.replace(config, seed=s) for s in range(3)]
 data = task.data(config)
 spread, split = Layout("vmap", spread=2), Layout("vmap", split=4)
 layouts = spread, Layout("map", spread=4 if CASE == "vectors" else 3), split
-if CASE in ("dqn", "pqn"):
+if CASE != "vectors":
     layouts = (split,)  # the others know nothing of what a task computes
 
 @functools.cache
