@@ -50,7 +50,7 @@ def seeds(config, n):
 class TestTrials:
     def test_equal_their_solo_runs(self, task, config):
         """Over the first updates, to rounding: later one flipped action parts two runs."""
-        n = 32
+        n = 8
         configs = [dataclasses.replace(c, learning_rate=1e-4 * (1 + c.seed)) for c in seeds(config, n)]
         together = last(task, *configs)
         solo = jax.jit(functools.partial(train, task, data=None))
