@@ -205,11 +205,15 @@ class TestLargeAndUnfinished:
     def test_a_series_shows_its_parts_and_texts(self, tmp_path):
         make(tmp_path, finished=True)
         (tmp_path / "results.csv").unlink()
-        (tmp_path / "study.md").write_text("# Found: a < b")
+        (tmp_path / "study.md").write_text(
+            "# Found: a < b\n\n| x | y |\n| - | - |\n| 1 | **b** |\n\n| torn |\n"
+        )
         make(tmp_path / "parts" / "tuning", seeds=3)
         png(make(tmp_path / "parts" / "judging", ("rate=0.3",)) / "figures" / "luck.png")
         page = report(tmp_path)
         assert "Found: a < b" in page.text
+        assert page.table("x") == [["x", "y"], ["1", "b"]]
+        assert "| torn |" in page.text
         assert page.text.index("judging") < page.text.index("tuning")
         assert len([t for t in page.tables if t[0][0][0] == "trial"]) == 2
         assert len(page.all("img")) == 1

@@ -1,8 +1,9 @@
 """The sections of a report: what one run was asked for, what came of it, and how to make it again."""
 
+import itertools
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mi203jax.core.html_report.tables import (
     field_table,
     field_values,
     shown,
+    table,
     trial_count,
     trial_table,
 )
@@ -122,13 +124,25 @@ def _results(run: Run, arms: Sequence[Row], level: int) -> list[Safe]:
 
 
 def _text(path: Path) -> Safe:
-    """A text that a series wrote, as it stands."""
+    """A text that a series wrote: its tables as such, all else as it stands."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         return tag("p", f"{path.name} cannot be read: {error.strerror}.", class_="hole")
     more = [tag("p", f"It goes on in {path}.", class_="note")] if len(text) > TEXT else []
-    return tag("details", tag("summary", path.name), tag("pre", text[:TEXT], tabindex="0"), *more, open=True)
+    return tag("details", tag("summary", path.name), *_blocks(path.name, text[:TEXT]), *more, open=True)
+
+
+def _blocks(name: str, text: str) -> Iterator[Safe]:
+    """The tables of a text in Markdown, and what is between them."""
+    for is_table, lines in itertools.groupby(text.splitlines(), lambda line: line.startswith("|")):
+        block = list(lines)
+        cells = [[c.strip().strip("*") for c in line.strip("|").split("|")] for line in block]
+        if is_table and len({len(row) for row in cells}) == 1 and len(cells) > 2:
+            names, _, *rows = cells
+            yield table(name, names, rows, sortable=False)
+        elif words := "\n".join(block).strip():
+            yield tag("pre", words, tabindex="0", class_="text")
 
 
 def _figures(run: Run, pictures: Pictures) -> list[Safe]:
