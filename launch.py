@@ -14,7 +14,6 @@ from mi203jax.core.config import BaseConfig, RunConfig, describe, format_value
 from mi203jax.core.errors import UsageError, did_you_mean
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.extras import require_optuna, require_ray, require_tensorboard
-from mi203jax.core.html_report import write_report
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.run_directory import RunDirectory, check_new
 from mi203jax.core.trials import Sweep, group, label, varied_fields
@@ -132,6 +131,8 @@ def obey(own: flags.FlagValues, assignments: list[str], interruption: Interrupti
     elif mode == "dry_run":
         dry_run(own, assignments)
     elif mode == "report":
+        from mi203jax.core.html_report import write_report  # numpy and Pillow take their time
+
         folders = [Path(folder) for folder in (own.report, *assignments)]
         print(write_report(folders, experiments.get, own.out and Path(own.out)))
     else:

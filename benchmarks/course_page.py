@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from benchmarks.measure import table as markdown
 from mi203jax.lecture.slide import Ran, Row, Shown, Slide
 from mi203jax.lecture.slides import SLIDES
 from mi203jax.lecture.source import path_of
@@ -27,15 +28,12 @@ def page(text: str, slides: Sequence[Slide]) -> str:
 
 def table(slides: Iterable[Slide]) -> str:
     """A row a formula or claim, the slide's title in its first."""
-    rows = [HEAD, ("---",) * len(HEAD)]
-    rows += [
+    rows = [
         (slide.title if i == 0 else "", row.text, functions(row), *map(", ".join, seen(row)))
         for slide in slides
         for i, row in enumerate(slide.rows)
     ]
-    lines = ["| " + " | ".join(escaped(cell) for cell in row) + " |" for row in rows]
-    lines[1] = "|" + "---|" * len(HEAD)
-    return "\n".join(lines) + "\n"
+    return markdown([dict(zip(HEAD, map(escaped, row), strict=True)) for row in rows]) + "\n"
 
 
 def escaped(cell: str) -> str:

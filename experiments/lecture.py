@@ -9,7 +9,7 @@ An experiment that fails leaves a hole in the page, and the others go on; --resu
 from experiments import names
 from mi203jax import configs
 from mi203jax.core.config import config
-from mi203jax.core.errors import UsageError, did_you_mean
+from mi203jax.core.errors import check_names
 from mi203jax.core.experiment import Experiment
 from mi203jax.lecture.slide import in_order
 from mi203jax.lecture.slides import SLIDES
@@ -24,9 +24,7 @@ class Lecture(configs.Lecture):
     def check(self) -> None:
         """Each part an experiment."""
         super().check()
-        for name in self.parts:
-            if name not in PARTS:
-                raise UsageError(f"parts=({name}): {did_you_mean(name, PARTS)}")
+        check_names("parts", self.parts, PARTS)
 
 
 EXPERIMENT = Experiment(Lecture(parts=PARTS), "", series="mi203jax.tasks.lecture:series")

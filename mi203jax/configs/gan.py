@@ -4,7 +4,7 @@ from typing import Literal
 
 from mi203jax.configs.feedforward import Initializer
 from mi203jax.core.config import RunConfig, config, static, traced
-from mi203jax.core.errors import UsageError, did_you_mean
+from mi203jax.core.errors import UsageError, check_names
 
 Loss = Literal["minimax", "non_saturating", "hinge", "wasserstein", "relativistic"]
 PENALTIES = ("r1", "r2", "gradient_penalty")
@@ -52,13 +52,7 @@ class GAN(RunConfig):
 
     def check(self) -> None:
         """Fields that must fit each other."""
-        for name in self.penalties:
-            if name not in PENALTIES:
-                raise UsageError(f"penalties=({name}): {did_you_mean(name, PENALTIES)}")
-            if self.penalties.count(name) > 1:
-                raise UsageError(
-                    f"penalties=({','.join(self.penalties)}) has {name} twice: expected it once."
-                )
+        check_names("penalties", self.penalties, PENALTIES)
         if "gradient_penalty" in self.penalties and self.loss != "wasserstein":
             raise UsageError(
                 f"penalties=(gradient_penalty) is for loss=wasserstein: with loss={self.loss}, r1 or r2."

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from mi203jax.configs.feedforward import Feedforward
 from mi203jax.core.config import config, static, traced
-from mi203jax.core.errors import UsageError, did_you_mean
+from mi203jax.core.errors import check_names
 
 
 @config
@@ -27,8 +27,4 @@ class Images(Feedforward):
     def check(self) -> None:
         """Fields that must fit each other."""
         super().check()
-        for name in self.augment:
-            if name not in self.AUGMENTATIONS:
-                raise UsageError(f"augment=({name}): {did_you_mean(name, self.AUGMENTATIONS)}")
-            if self.augment.count(name) > 1:
-                raise UsageError(f"augment=({','.join(self.augment)}) has {name} twice: expected it once.")
+        check_names("augment", self.augment, self.AUGMENTATIONS)

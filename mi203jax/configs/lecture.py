@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from mi203jax.core.config import BaseConfig, config, static
-from mi203jax.core.errors import UsageError
+from mi203jax.core.errors import UsageError, check_names
 
 
 class Form(NamedTuple):
@@ -59,6 +59,4 @@ class Lecture(BaseConfig):
         super().check()
         if not self.parts:
             raise UsageError("parts=(): expected one experiment or more.")
-        for name in self.parts:
-            if self.parts.count(name) > 1:
-                raise UsageError(f"parts=({','.join(self.parts)}) has {name} twice: expected it once.")
+        check_names("parts", self.parts)

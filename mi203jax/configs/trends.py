@@ -4,7 +4,7 @@ from typing import Literal
 
 from mi203jax.configs.claims import CLAIMS, SETTINGS
 from mi203jax.core.config import BaseConfig, config, static
-from mi203jax.core.errors import UsageError, did_you_mean
+from mi203jax.core.errors import UsageError, check_names
 from mi203jax.study.plan import SEEDS, Effort
 
 
@@ -34,11 +34,7 @@ class Trends(BaseConfig):
             names = getattr(self, field)
             if not names:
                 raise UsageError(f"{field}=(): expected one or more of {', '.join(known)}.")
-            for name in names:
-                if name not in known:
-                    raise UsageError(f"{field}=({name}): {did_you_mean(name, known)}")
-                if names.count(name) > 1:
-                    raise UsageError(f"{field}=({','.join(names)}) has {name} twice: expected it once.")
+            check_names(field, names, known)
         if self.seed > (2**31 - 1) // SEEDS - 1:
             raise UsageError(f"seed={self.seed}: expected at most {(2**31 - 1) // SEEDS - 1}.")
         self._check_looks()

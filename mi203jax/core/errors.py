@@ -1,7 +1,7 @@
 """Mistakes of the user's, each told in one line."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 
 class UsageError(ValueError):
@@ -10,6 +10,24 @@ class UsageError(ValueError):
     The message is one line that names the value, what was expected, and where possible the nearest
     valid name. `launch.py` prints it and exits with status 2; nothing has been written by then.
     """
+
+
+def check_names(field: str, names: Sequence[str], known: Collection[str] | None = None) -> None:
+    """Whether a field that lists names has each once, and none that is unknown.
+
+    Args:
+        field: what it is called.
+        names: its value.
+        known: the valid names; None: any.
+
+    Raises:
+        UsageError: at the first name that is unknown, or there twice.
+    """
+    for name in names:
+        if known is not None and name not in known:
+            raise UsageError(f"{field}=({name}): {did_you_mean(name, known)}")
+        if names.count(name) > 1:
+            raise UsageError(f"{field}=({','.join(names)}) has {name} twice: expected it once.")
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -12,13 +12,13 @@ from mi203jax.core.html_report.figure import Pictures
 from mi203jax.core.html_report.markup import Safe, join, tag
 from mi203jax.core.html_report.pictures import embed
 from mi203jax.core.html_report.sections import duration
+from mi203jax.core.html_report.tables import fact_list
 from mi203jax.lecture.judges import Verdict
 from mi203jax.lecture.outcome import Outcome
 from mi203jax.lecture.sections import (
     MOST,
     Shelf,
     anchor,
-    fact_list,
     figures_of,
     other_section,
     slide_section,

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from mi203jax.core.html_report.figure import Pictures, figure
 from mi203jax.core.html_report.markup import Safe, join, tag
+from mi203jax.core.html_report.tables import fact_list, table
 from mi203jax.core.html_report.tables import shown as shown_as
-from mi203jax.core.html_report.tables import table
 from mi203jax.lecture.judges import Verdict, verdicts_of
 from mi203jax.lecture.outcome import Outcome, own_name
 from mi203jax.lecture.slide import Ran, Row, Shown, Slide
@@ -149,11 +149,6 @@ def number_table(experiment: str, rows: Sequence[Mapping[str, Any]]) -> list[Saf
         return [fact_list({n: shown_as(v) for n, v in rows[0].items()})]
     caption = f"{experiment}: at the end of the run"
     return [table(caption, list(rows[0]), [[*row.values()] for row in rows])] if rows else []
-
-
-def fact_list(facts: Mapping[str, str]) -> Safe:
-    """Names above large values."""
-    return tag("dl", *[tag("div", tag("dt", n), tag("dd", v)) for n, v in facts.items()], class_="facts")
 
 
 def _hole(outcome: Outcome) -> Safe:

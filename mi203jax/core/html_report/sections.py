@@ -15,6 +15,7 @@ from mi203jax.core.html_report.tables import (
     arm_table,
     best_arms,
     changed_fields,
+    fact_list,
     field_table,
     field_values,
     shown,
@@ -87,8 +88,7 @@ def _facts(run: Run, arms: Sequence[Row]) -> Safe:
         best, seeds = arms[0], arms[0]["seeds"]
         name = f"best {run.objective}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
         facts = {name: shown(best["mean"])} | facts
-    cells = [tag("div", tag("dt", name), tag("dd", value)) for name, value in facts.items()]
-    return tag("dl", *cells, class_="facts")
+    return fact_list(facts)
 
 
 def _all_statuses(run: Run) -> list[Any]:

@@ -1,7 +1,7 @@
 """Tables of a report: of what fields were set to, of arms, of trials, and of several runs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mi203jax.core.config import describe, format_value
@@ -26,6 +26,11 @@ def shown(value: Any) -> str:
     if type(value) is int:
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     return str(value)
+
+
+def fact_list(facts: Mapping[str, str]) -> Safe:
+    """Names above large values."""
+    return tag("dl", *[tag("div", tag("dt", n), tag("dd", v)) for n, v in facts.items()], class_="facts")
 
 
 def table(caption: str, names: Sequence[str], rows: Sequence[Sequence[Any]], sortable: bool = True) -> Safe:
