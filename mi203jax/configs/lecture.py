@@ -1,4 +1,4 @@
-"""Fields of the lecture, and the form in which each experiment is part of it."""
+"""Fields of the lecture, and the forms in which each experiment is part of it."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -25,24 +25,48 @@ class Form(NamedTuple):
         return sweep in ("", self.sweep, *self.covers)
 
 
-FORMS: Mapping[str, Form] = {
-    "memory": Form("cells"),
-    "sliding_window": Form("", ("total_steps=8_000", "eval_every=8_000")),
-    "trends": Form(
-        "",
-        (
-            "claims=(momentum,large_batch,batch_norm)",
-            "settings=(spirals)",  # of small networks
-            "draws=4",
-            "judging_seeds=5",
+DIGITS = (
+    *("data=digits/blocks", "channels=(16,32)", "translation=1"),
+    *("total_steps=14_370", "eval_every=14_370"),
+)
+"""Ten passes over images of 8×8, by a small network."""
+
+CHOICES = (
+    *("pooling", "standardize", "augment", "invariance", "batch_size", "optimizer", "initializer"),
+    *("normalization", "loss", "dropout", "clipping", "spectral_norm"),
+)
+"""Sweeps of `image_classification`, each of one choice that a slide is about."""
+
+ALSO = {"batch_size": ("batch_size=1,16,128,1437",)}  # one example, some, all
+
+FORMS: Mapping[str, tuple[Form, ...]] = {
+    "image_classification": (Form(), *[Form(s, (*DIGITS, *ALSO.get(s, ()))) for s in CHOICES]),
+    "memory": (Form("cells"),),
+    "sliding_window": (Form("", ("total_steps=8_000", "eval_every=8_000")),),
+    "trends": (
+        Form(
+            "",
+            (
+                "claims=(momentum,large_batch,batch_norm)",
+                "settings=(spirals)",  # of small networks
+                "draws=4",
+                "judging_seeds=5",
+            ),
+            ("full",),
         ),
-        ("full",),
     ),
+    "vectors": (Form(), Form("losses")),
 }
-"""Of experiments that take longer than three minutes by default, or whose slide asks for more than one trial.
+"""Of experiments that take longer than three minutes by default, or whose slides ask for more than one trial.
 
 All others run as `--exp=NAME` alone does.
 """
+
+
+def forms_of(experiment: str) -> dict[str, Form]:
+    """The forms of an experiment, by what they are called in the lecture: the first as the experiment."""
+    first, *others = FORMS.get(experiment, (Form(),))
+    return {experiment: first, **{f"{experiment}.{form.sweep}": form for form in others}}
 
 
 @config

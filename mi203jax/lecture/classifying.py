@@ -1,6 +1,7 @@
 """The slides on classification, and on what makes networks train."""
 
 from mi203jax.lecture import judges
+from mi203jax.lecture.judges import Judge
 from mi203jax.lecture.slide import Ran, Row, Shown, Slide, named
 
 
@@ -11,6 +12,12 @@ def images(sweep: str = "") -> tuple[Ran, ...]:
 
 COMPARISON = (Shown("comparison.png", "classification.md#figures", of_sweep=True),)
 ACCURACY = ("eval/accuracy",)
+
+
+def choice(text: str, functions: tuple[str, ...], sweep: str, judge: Judge | None = None) -> Row:
+    """A row on one choice, whose values a sweep compares."""
+    return Row(text, functions, images(sweep), COMPARISON, metrics=ACCURACY, judge=judge)
+
 
 CLASSIFYING = (
     Slide(
@@ -58,11 +65,10 @@ CLASSIFYING = (
     Slide(
         "Pooling",
         (
-            Row(
+            choice(
                 "y[h, w, c] = max x[2h + dh, 2w + dw, c]",
                 named("mi203jax.nn.pool", "max_pool", "avg_pool"),
-                images("pooling"),
-                COMPARISON,
+                "pooling",
             ),
             Row(
                 "it enlarges the receptive field",
@@ -81,11 +87,11 @@ CLASSIFYING = (
     Slide(
         "Optimisation: prétraitement",
         (
-            Row(
+            choice(
                 "centred and reduced data",
                 named("mi203jax.data.standardize", "fit_statistics", "standardize"),
-                images("standardize"),
-                COMPARISON,
+                "standardize",
+                judges.Ahead("standardize", "channel", "none"),
             ),
         ),
     ),
@@ -96,31 +102,27 @@ CLASSIFYING = (
                 "transformed inputs",
                 named("mi203jax.augment", "affine", "shift", "flip", "cutout", "noise", "mix_up"),
                 images("augment"),
-                (Shown("inputs.png"),),
+                (Shown("inputs.png"), *COMPARISON),
+                metrics=ACCURACY,
+                judge=judges.Ahead("augment", "(affine)", "()"),
             ),
             Row(
                 "a network forced to be invariant",
                 named("mi203jax.invariance", "invariant", "shifts", "flips", "rotations"),
                 images("invariance"),
                 (Shown("shifts.png"),),
+                metrics=ACCURACY,
             ),
         ),
     ),
     Slide(
         "Optimisation: batch",
-        (
-            Row(
-                "all examples, one, or k",
-                named("mi203jax.data.order", "batch_indices"),
-                images("batch_size"),
-                COMPARISON,
-            ),
-        ),
+        (choice("all examples, one, or k", named("mi203jax.data.order", "batch_indices"), "batch_size"),),
     ),
     Slide(
         "Optimisation: lissage du gradient",
         (
-            Row("θ ← θ − λ∇I", named("mi203jax.optim", "sgd"), images("optimizer"), COMPARISON),
+            choice("θ ← θ − λ∇I", named("mi203jax.optim", "sgd"), "optimizer"),
             Row(
                 '"adagrad": θ ← θ − λ∇I / (‖∇I‖ + ε)',
                 named("mi203jax.optim", "normalized_gradient"),
@@ -141,22 +143,21 @@ CLASSIFYING = (
     Slide(
         "Optimisation: initialisation",
         (
-            Row(
+            choice(
                 "uniform, Gaussian, Xavier, …",
                 named("mi203jax.nn.initializers", "INITIALIZERS"),
-                images("initializer"),
-                COMPARISON,
+                "initializer",
             ),
         ),
     ),
     Slide(
         "Batch normalisation",
         (
-            Row(
+            choice(
                 "centre and reduce at each layer, on the batch",
                 named("mi203jax.nn.norm", "batch_norm", "batch_norm_inference", "update_running"),
-                images("normalization"),
-                COMPARISON,
+                "normalization",
+                judges.Ahead("normalization", "batch", "none"),
             ),
             Row(
                 '"the same dynamics at each layer, the gradient can propagate through 100 layers!"',
@@ -176,22 +177,13 @@ CLASSIFYING = (
                 "cost functions",
                 named("mi203jax.losses", "softmax_cross_entropy", "focal"),
                 images("loss"),
-                (Shown("calibration.png"), Shown("confusion.png"), Shown("mistakes.png")),
+                (*COMPARISON, Shown("calibration.png"), Shown("confusion.png"), Shown("mistakes.png")),
                 ", and those above",
+                metrics=ACCURACY,
             ),
-            Row("dropout", named("mi203jax.nn.dropout", "dropout"), images("dropout"), COMPARISON),
-            Row(
-                "gradient clipping",
-                named("mi203jax.optim", "clip_by_norm", "clip_by_value"),
-                images("clipping"),
-                COMPARISON,
-            ),
-            Row(
-                "spectral norm",
-                named("mi203jax.nn.spectral", "spectral_norm"),
-                images("spectral_norm"),
-                COMPARISON,
-            ),
+            choice("dropout", named("mi203jax.nn.dropout", "dropout"), "dropout"),
+            choice("gradient clipping", named("mi203jax.optim", "clip_by_norm", "clip_by_value"), "clipping"),
+            choice("spectral norm", named("mi203jax.nn.spectral", "spectral_norm"), "spectral_norm"),
         ),
     ),
     Slide(

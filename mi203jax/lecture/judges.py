@@ -5,6 +5,7 @@ A judge is of one run, mostly of one seed: it says what was seen, not what can b
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 Kind = Literal["holds", "fails", "undecided"]
@@ -97,6 +98,28 @@ def needs_images(e: Evidence) -> list[Verdict]:
     second = f"Of shifted digits {_percent(convolutional)} are right with convolutions and {_percent(dense)} "
     second += "without, with as many parameters."
     return [_verdict(impossible, first), _verdict(convolutional > dense, second)]
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """A judge: a choice gets more right than another.
+
+    Attributes:
+        field: the choice.
+        first: the value that the slide advises, as it is typed.
+        second: the value that it is to beat.
+    """
+
+    field: str
+    first: str
+    second: str
+
+    def __call__(self, e: Evidence) -> list[Verdict]:
+        """Whether it does."""
+        values = (self.first, self.second)
+        own, other = (e.mean("eval/accuracy", **{self.field: value}) for value in values)
+        words = [f"{_percent(x)} with {self.field}={v}" for x, v in zip((own, other), values, strict=True)]
+        return [_verdict(own > other, f"{', '.join(words)}.")]
 
 
 def hundred_layers(e: Evidence) -> list[Verdict]:

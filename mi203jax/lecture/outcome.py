@@ -1,4 +1,4 @@
-"""What came of an experiment of the lecture."""
+"""What came of a run of the lecture: of an experiment, in one form."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,13 +6,15 @@ from typing import Any, NamedTuple
 
 from mi203jax.configs.lecture import Form
 from mi203jax.lecture.judges import Evidence
+from mi203jax.lecture.slide import Ran
 
 
 class Outcome(NamedTuple):
-    """What came of an experiment.
+    """What came of an experiment, in one form.
 
     Attributes:
-        name: of the experiment.
+        name: what it is called in the lecture.
+        experiment: which experiment it is.
         form: in which it ran.
         command: that runs it alone, in that form.
         rows: of its trials, as `mi203jax.core.results.results` gives them; of one that failed at once, less.
@@ -24,6 +26,7 @@ class Outcome(NamedTuple):
     """
 
     name: str
+    experiment: str
     form: Form
     command: str
     rows: Sequence[Mapping[str, Any]] = ()
@@ -59,9 +62,15 @@ class Outcome(NamedTuple):
         return {file: name for file, name in found.items() if (folder / file).is_file()}
 
 
-def own_name(experiment: str, name: str) -> str:
+def outcome_of(ran: Ran, outcomes: Mapping[str, Outcome]) -> Outcome | None:
+    """What tells of that run; if none does, the first of its experiment; None: it was not to run."""
+    own = [o for o in outcomes.values() if o.experiment == ran.experiment]
+    return next((o for o in own if o.form.tells_of(ran.sweep)), own[0] if own else None)
+
+
+def own_name(run: str, name: str) -> str:
     """What a part, a figure or a text of a series is called in the lecture's folder.
 
     No experiment has a dash in its name, so that it cannot be mistaken for another's.
     """
-    return f"{experiment}-{name}"
+    return f"{run}-{name}"

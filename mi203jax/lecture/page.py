@@ -14,7 +14,7 @@ from mi203jax.core.html_report.pictures import embed
 from mi203jax.core.html_report.sections import duration
 from mi203jax.core.html_report.tables import fact_list
 from mi203jax.lecture.judges import Verdict
-from mi203jax.lecture.outcome import Outcome
+from mi203jax.lecture.outcome import Outcome, outcome_of
 from mi203jax.lecture.sections import (
     MOST,
     Shelf,
@@ -43,12 +43,12 @@ def page(
     Args:
         folder: of the run, where the figures and the reports of its parts lie.
         slides: all of the lecture; those of which nothing was run are left out, and named.
-        outcomes: of each experiment that was to run.
+        outcomes: of each run of the lecture, those of an experiment in the order of its forms.
         provenance: where the run came from.
     """
     came = {o.name: o for o in outcomes}
     shown, on_slides = _shown(slides, came), experiments_of(slides)
-    others = [o for o in outcomes if o.name not in on_slides]
+    others = [o for o in outcomes if o.experiment not in on_slides]
     first: dict[Path, str] = {}
     for i, slide in enumerate(shown):
         for j, row in enumerate(slide.rows):
@@ -73,9 +73,9 @@ def told(slides: Sequence[Slide], outcomes: Sequence[Outcome]) -> str:
 
 def _shown(slides: Iterable[Slide], came: Mapping[str, Outcome]) -> list[Slide]:
     """The slides, and the rows, of what was to run."""
-    found = []
+    found, experiments = [], {o.experiment for o in came.values()}
     for slide in slides:
-        rows = tuple(row for row in slide.rows if any(ran.experiment in came for ran in row.runs))
+        rows = tuple(row for row in slide.rows if any(ran.experiment in experiments for ran in row.runs))
         found += [slide._replace(rows=rows)] if rows else []
     return found
 
@@ -111,8 +111,8 @@ def _page(
 
 
 def _mark(slide: Slide, shelf: Shelf) -> str:
-    names = experiments_of([slide])
-    return " (failed)" if any(shelf.outcomes[n].error for n in names if n in shelf.outcomes) else ""
+    came = [outcome_of(ran, shelf.outcomes) for row in slide.rows for ran in row.runs]
+    return " (failed)" if any(outcome.error for outcome in came if outcome) else ""
 
 
 def _failures(shelf: Shelf) -> Safe | None:
@@ -122,14 +122,14 @@ def _failures(shelf: Shelf) -> Safe | None:
         return None
     lines = [tag("li", tag("code", o.name), f": {o.error}. Alone: ", tag("code", o.command)) for o in failed]
     again = tag("code", f"python launch.py --resume={shelf.folder}")
-    text = (f"{len(failed)} of {len(shelf.outcomes)} experiments failed. ", again, " tries them again.")
+    text = (f"{len(failed)} of {len(shelf.outcomes)} runs failed. ", again, " tries them again.")
     return tag("div", tag("p", *text), tag("ul", *lines), class_="banner", role="note")
 
 
 def _facts(shelf: Shelf, shown: Sequence[Slide]) -> Safe:
     outcomes = shelf.outcomes.values()
     kinds = [verdict.kind for _, _, verdict in _judged(shown, shelf.outcomes)]
-    facts = {"experiments": f"{sum(not o.error for o in outcomes)} of {len(outcomes)}"}
+    facts = {"runs": f"{sum(not o.error for o in outcomes)} of {len(outcomes)}"}
     facts |= {"claims that hold": str(kinds.count("holds")), "that fail": str(kinds.count("fails"))}
     facts |= {"undecided": str(kinds.count("undecided"))} if "undecided" in kinds else {}
     return fact_list(facts | {"time of the programs": duration(sum(o.seconds for o in outcomes))})

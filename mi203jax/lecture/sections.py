@@ -11,7 +11,7 @@ from mi203jax.core.html_report.markup import Safe, join, tag
 from mi203jax.core.html_report.tables import fact_list, table
 from mi203jax.core.html_report.tables import shown as shown_as
 from mi203jax.lecture.judges import Verdict, verdicts_of
-from mi203jax.lecture.outcome import Outcome, own_name
+from mi203jax.lecture.outcome import Outcome, outcome_of, own_name
 from mi203jax.lecture.slide import Ran, Row, Shown, Slide
 from mi203jax.lecture.source import ROOT, source_of
 
@@ -24,7 +24,7 @@ class Shelf(NamedTuple):
 
     Attributes:
         folder: of the run.
-        outcomes: by experiment.
+        outcomes: by their names.
         pictures: by their files.
         first: where on the page each of them is shown: the anchor of the first row that names it.
     """
@@ -57,7 +57,7 @@ def row_section(where: str, row: Row, shelf: Shelf) -> Safe:
 def other_section(outcome: Outcome, shelf: Shelf) -> Safe:
     """An experiment that is on no slide: its objective and some of its figures."""
     names = [n.removeprefix("best/") for row in outcome.rows for n in row if n.startswith("best/")]
-    contents = seen(Ran(outcome.name), tuple(dict.fromkeys(names)), shelf)
+    contents = seen(Ran(outcome.experiment, outcome.form.sweep), tuple(dict.fromkeys(names)), shelf)
     prefix = own_name(outcome.name, "")
     named = [(p, p.name.removeprefix(prefix)) for p in outcome.figures(shelf.folder)[:MOST]]
     shown = [figure(path, shelf.pictures, outcome.name, name=own) for path, own in named]
@@ -105,7 +105,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 def verdicts(row: Row, outcomes: Mapping[str, Outcome]) -> list[Verdict]:
     """What a row's judge says; nothing if it has none, or its experiment was not to run."""
-    outcome = outcomes.get(row.runs[0].experiment)
+    outcome = outcome_of(row.runs[0], outcomes)
     return verdicts_of(row.judge, outcome.evidence) if row.judge and outcome else []
 
 
@@ -119,7 +119,7 @@ def judgement(row: Row, shelf: Shelf) -> list[Safe]:
     found = verdicts(row, shelf.outcomes)
     if found:
         return [tag("p", verdict_word(v), f" {v.words}") for v in found]
-    outcome = shelf.outcomes.get(row.runs[0].experiment)
+    outcome = outcome_of(row.runs[0], shelf.outcomes)
     if outcome and outcome.form.tells_of(row.runs[0].sweep) and not row.judge:
         return [tag("p", "Not judged by a number: see the figures.", class_="note")]
     return [tag("p", "Not judged in this run.", class_="note")]
@@ -127,12 +127,12 @@ def judgement(row: Row, shelf: Shelf) -> list[Safe]:
 
 def seen(ran: Ran, metrics: Sequence[str], shelf: Shelf) -> list[Safe]:
     """What came of an experiment: its numbers, or a hole; and the command."""
-    outcome = shelf.outcomes.get(ran.experiment)
+    outcome = outcome_of(ran, shelf.outcomes)
     if outcome is None:
         return [tag("p", "Not part of this run: ", tag("code", _command(ran)), class_="note")]
     found = [_hole(outcome)] if outcome.error else []
     if not outcome.is_series:  # its trials are of several experiments
-        found += number_table(ran.experiment, numbers(outcome.rows, metrics))
+        found += number_table(outcome.name, numbers(outcome.rows, metrics))
     links = [tag("a", name, href=href) for href, name in outcome.files(shelf.folder).items()]
     between = [part for link in links for part in (", ", link)]
     if not outcome.error or links:
@@ -143,11 +143,11 @@ def seen(ran: Ran, metrics: Sequence[str], shelf: Shelf) -> list[Safe]:
     return found
 
 
-def number_table(experiment: str, rows: Sequence[Mapping[str, Any]]) -> list[Safe]:
+def number_table(name: str, rows: Sequence[Mapping[str, Any]]) -> list[Safe]:
     """What `numbers` gave: of one setting the numbers alone."""
     if len(rows) == 1:
         return [fact_list({n: shown_as(v) for n, v in rows[0].items()})]
-    caption = f"{experiment}: at the end of the run"
+    caption = f"{name}: at the end of the run"
     return [table(caption, list(rows[0]), [[*row.values()] for row in rows])] if rows else []
 
 
@@ -188,14 +188,14 @@ def _mean(values: Sequence[Any]) -> float | None:
 
 def figures_of(row: Row, folder: Path, outcomes: Mapping[str, Outcome]) -> list[Path]:
     """The figures that a row shows: those that are there."""
-    outcome = outcomes.get(row.runs[0].experiment)
+    outcome = outcome_of(row.runs[0], outcomes)
     paths = [outcome.figure(folder, shown.file) for shown in row.figures] if outcome else []
     return [path for path in paths if path.is_file()]
 
 
 def pictures(row: Row, where: str, shelf: Shelf) -> list[Safe]:
     """The figures of a row, each once on the page; where one is missing, a hole."""
-    outcome = shelf.outcomes.get(row.runs[0].experiment)
+    outcome = outcome_of(row.runs[0], shelf.outcomes)
     if outcome is None or (outcome.error and not figures_of(row, shelf.folder, shelf.outcomes)):
         return []  # what is missing is told already
     found, above = [], []

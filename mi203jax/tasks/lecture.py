@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mi203jax.configs import Lecture
-from mi203jax.configs.lecture import FORMS, Form
+from mi203jax.configs.lecture import Form, forms_of
 from mi203jax.core.config import RunConfig
 from mi203jax.core.experiment import Experiment, Find
 from mi203jax.core.series import Conclusion, Ended, Part, Series
@@ -15,15 +15,19 @@ from mi203jax.lecture.page import NAME, page, told
 from mi203jax.lecture.slides import SLIDES
 
 
-def sweep_of(name: str, experiment: Experiment, seed: int = 0) -> Sweep:
-    """The trials of an experiment's short form.
+def runs_of(c: Lecture) -> list[tuple[str, str, Form]]:
+    """Each run of the lecture: what it is called, its experiment, and its form."""
+    return [(name, experiment, form) for experiment in c.parts for name, form in forms_of(experiment).items()]
+
+
+def sweep_of(experiment: Experiment, form: Form, seed: int = 0) -> Sweep:
+    """The trials of a form.
 
     Args:
-        name: of the experiment.
         experiment: the experiment.
+        form: what is typed after it.
         seed: added to those that it has by itself.
     """
-    form = FORMS.get(name, Form())
     sweep = experiment.sweep(form.sweep or None, form.assignments)
     if not seed:
         return sweep
@@ -31,41 +35,43 @@ def sweep_of(name: str, experiment: Experiment, seed: int = 0) -> Sweep:
     return experiment.sweep(form.sweep or None, [*form.assignments, f"seed={','.join(seeds)}"])
 
 
-def command_of(name: str, seed: int = 0, sweep: Sweep | None = None) -> str:
+def command_of(experiment: str, form: Form, seed: int = 0, sweep: Sweep | None = None) -> str:
     """What runs an experiment alone, as it is part of the lecture.
 
     Args:
-        name: of the experiment.
+        experiment: its name.
+        form: what is typed after it.
         seed: the lecture's.
         sweep: what `sweep_of` gave; None: it gave nothing.
     """
-    form = FORMS.get(name, Form())
-    words = ["python", "launch.py", f"--exp={name}", *[f"--sweep={form.sweep}"] * bool(form.sweep)]
+    words = ["python", "launch.py", f"--exp={experiment}", *[f"--sweep={form.sweep}"] * bool(form.sweep)]
     seeds = [a for a in sweep.assignments if a.startswith("seed=")] if sweep and seed else []
     return shlex.join([*words, *form.assignments, *seeds])
 
 
 def next_of(c: Lecture, find: Find, ended: Mapping[str, Ended]) -> dict[str, Part]:
-    """The parts of the first experiment that is not over."""
-    for name in c.parts:
-        if parts := waiting(name, c.seed, find, ended):
+    """The parts of the first run that is not over."""
+    for name, experiment, form in runs_of(c):
+        if parts := waiting(name, experiment, form, c.seed, find, ended):
             return parts
     return {}
 
 
-def waiting(name: str, seed: int, find: Find, ended: Mapping[str, Ended]) -> dict[str, Part]:
-    """The parts of an experiment that are to run now; none: it is over."""
+def waiting(
+    name: str, experiment: str, form: Form, seed: int, find: Find, ended: Mapping[str, Ended]
+) -> dict[str, Part]:
+    """The parts of a run that are to run now; none: it is over."""
     if name in ended:
         return {}
     try:
-        experiment = find(name)
-        trials = sweep_of(name, experiment, seed).trials()
-        if not experiment.series:
-            return {name: Part(name, trials, is_shown=True)}
-        inner = experiment.load_series().next(trials[0], find, own_of(name, ended))
+        found = find(experiment)
+        trials = sweep_of(found, form, seed).trials()
+        if not found.series:
+            return {name: Part(experiment, trials, is_shown=True)}
+        inner = found.load_series().next(trials[0], find, own_of(name, ended))
     except Exception:
         # It shall fail in its turn, as a trial of its own that the rows tell of. `outcome` says why.
-        return {name: Part(name, [RunConfig()])}
+        return {name: Part(experiment, [RunConfig()])}
     return {own_name(name, n): part for n, part in inner.items()}
 
 
@@ -80,8 +86,8 @@ def conclude(c: Lecture, find: Find, ended: Mapping[str, Ended], provenance: Map
     outcomes: list[Outcome] = []
     texts: dict[str, str] = {}
     figures: dict[str, Any] = {}
-    for name in c.parts:
-        came, inner = outcome(name, c.seed, find, ended, provenance)
+    for name, experiment, form in runs_of(c):
+        came, inner = outcome(name, experiment, form, c.seed, find, ended, provenance)
         outcomes.append(came)
         texts |= {own_name(name, n): _renamed(name, text) for n, text in inner.texts.items()}
         figures |= {own_name(name, n): figure for n, figure in inner.figures.items()}
@@ -95,15 +101,22 @@ def _renamed(name: str, text: str) -> str:
 
 
 def outcome(
-    name: str, seed: int, find: Find, ended: Mapping[str, Ended], provenance: Mapping[str, Any]
+    name: str,
+    experiment: str,
+    form: Form,
+    seed: int,
+    find: Find,
+    ended: Mapping[str, Ended],
+    provenance: Mapping[str, Any],
 ) -> tuple[Outcome, Conclusion]:
-    """What came of an experiment, and the conclusion of one that is a series."""
+    """What came of a run, and the conclusion of one that is a series."""
     own = {n: part for n, part in ended.items() if n == name or n.startswith(own_name(name, ""))}
     rows = [row for part in own.values() for row in part.rows]
     came = Outcome(
         name=name,
-        form=FORMS.get(name, Form()),
-        command=command_of(name),
+        experiment=experiment,
+        form=form,
+        command=command_of(experiment, form),
         rows=rows,
         parts=tuple(own),
         error=reason(rows),
@@ -111,12 +124,13 @@ def outcome(
     )
     inner = Conclusion("")
     try:
-        experiment = find(name)
-        sweep = sweep_of(name, experiment, seed)
-        came = came._replace(command=command_of(name, seed, sweep), is_series=bool(experiment.series))
-        if experiment.series:
+        found = find(experiment)
+        sweep = sweep_of(found, form, seed)
+        command = command_of(experiment, form, seed, sweep)
+        came = came._replace(command=command, is_series=bool(found.series))
+        if found.series:
             (config,) = sweep.trials()
-            inner = experiment.load_series().conclude(config, find, own_of(name, ended), provenance)
+            inner = found.load_series().conclude(config, find, own_of(name, ended), provenance)
     except Exception as error:  # whatever it is, the others are shown
         came = came._replace(error=f"{type(error).__name__}: {error}")
     return came._replace(texts=inner.texts), inner

@@ -56,7 +56,10 @@ SLIDES = [
 
 
 def outcome(name, rows=ROWS, **others):
-    return Outcome(name, Form(), f"python launch.py --exp={name}", rows, (name,), **others)
+    experiment, _, sweep = name.partition(".")
+    return Outcome(
+        name, experiment, Form(sweep), f"python launch.py --exp={experiment}", rows, (name,), **others
+    )
 
 
 @pytest.fixture
@@ -106,7 +109,7 @@ class TestPage:
         holes = re.findall(r'<p class="hole">.*?</p>', made.source)
         assert [("two failed" in h, "python launch.py --exp=two" in h) for h in holes] == [(True, True)]
         assert made.text.count(HOSTILE) == 2  # there, and at the top
-        assert "1 of 3 experiments failed" in made.text
+        assert "1 of 3 runs failed" in made.text
         assert "--resume=" in made.text
         assert "Second (failed)" in made.text
         assert not any("onerror" in a for _, a in made.tags)
@@ -116,6 +119,19 @@ class TestPage:
         assert "which is not part of this run: python launch.py --exp=one --sweep=wide" in made.text
         assert "Not part of this run: python launch.py --exp=absent" in made.text
         assert made.text.count("Not judged in this run.") == 1
+
+    def test_a_row_is_told_of_by_the_form_that_it_names(self, tmp_path):
+        wide = [ROWS[0] | {"eval/score": 0.75}]
+        png(tmp_path / "parts" / "one.wide" / "figures" / "c.png")
+        slides = [Slide("Premier", tuple(row._replace(judge=good) for row in SLIDES[0].rows))]
+        outcomes = [outcome("one"), outcome("one.wide", wide)]
+        assert told(slides, outcomes).splitlines() == [
+            "holds     Premier: It is 0.25.",
+            "holds     Premier: It is 0.75.",
+        ]
+        text = page(tmp_path, slides, outcomes, ORIGIN)
+        assert "which is not part of this run" not in text
+        assert text.count("data:image/png") == 1
 
     def test_a_figure_is_there_once(self, made):
         assert "q.png is shown above." in made.text

@@ -8,7 +8,9 @@ import pytest
 
 import experiments
 from benchmarks.course_page import PAGE, page
-from mi203jax.configs.lecture import FORMS
+from mi203jax.configs.lecture import FORMS, forms_of
+from mi203jax.core.config import format_value
+from mi203jax.lecture.judges import Ahead
 from mi203jax.lecture.slide import Ran, Row, Shown, Slide, experiments_of, in_order
 from mi203jax.lecture.slides import SLIDES
 from mi203jax.lecture.source import source_of
@@ -76,6 +78,15 @@ def test_each_row_says_what_to_look_at():
         assert row.metrics or not row.judge or experiments.get(row.runs[0].experiment).series
 
 
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if isinstance(row.judge, Ahead)], ids=lambda row: row.text
+)
+def test_what_a_judge_compares_is_in_the_sweep(row):
+    experiment, sweep = row.runs[0]
+    trials = experiments.get(experiment).sweep(sweep).trials()
+    assert {row.judge.first, row.judge.second} <= {format_value(getattr(c, row.judge.field)) for c in trials}
+
+
 def test_order():
     assert in_order(["new", "b", "a", "c"], [Slide("", (Row("", (), (Ran("a"), Ran("b")), ()),))]) == [
         *("a", "b"),
@@ -88,14 +99,25 @@ def test_order():
 
 class TestForms:
     def test_they_are_of_experiments(self):
-        for name, form in FORMS.items():
+        for name, forms in FORMS.items():
             experiment = experiments.get(name)
-            assert experiment.sweep(form.sweep or None, form.assignments).trials()
-            assert set(form.covers) <= set(experiment.sweeps)
+            for form in forms:
+                assert experiment.sweep(form.sweep or None, form.assignments).trials()
+                assert set(form.covers) <= set(experiment.sweeps)
+
+    def test_the_first_is_called_as_the_experiment(self):
+        assert list(forms_of("vectors")) == ["vectors", "vectors.losses"]
+        assert forms_of("vectors")["vectors.losses"] == FORMS["vectors"][1]
+        assert list(forms_of("memory")) == ["memory"]
+        assert list(forms_of("dqn")) == ["dqn"]
+
+    def test_every_sweep_of_images_that_a_slide_names_is_run(self):
+        named = {ran.sweep for row in ROWS for ran in row.runs if ran.experiment == "image_classification"}
+        assert named == {form.sweep for form in FORMS["image_classification"]}
 
     def test_what_they_tell_of(self):
         told = {
-            n: [s for s in ("", "cells", "full", "lengths") if FORMS[n].tells_of(s)]
+            n: [s for s in ("", "cells", "full", "lengths") if FORMS[n][0].tells_of(s)]
             for n in ("memory", "trends")
         }
         assert told == {"memory": ["", "cells"], "trends": ["", "full"]}

@@ -10,6 +10,7 @@ import pytest
 import experiments
 import launch
 from mi203jax.configs import Lecture
+from mi203jax.configs.lecture import Form, forms_of
 from mi203jax.core.config import BaseConfig, RunConfig, config
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment
@@ -99,7 +100,7 @@ def test_what_fails_leaves_a_hole_and_runs_again(go, tmp_path):
     assert page.index("Une série") < page.index("Un jouet") < page.index("Not on the slides")
     assert "unreadable failed</strong>: ImportError: no module named nowhere" in page
     assert "broken failed</strong>: ValueError: out of order" in page
-    assert "2 of 4 experiments failed" in page
+    assert "2 of 4 runs failed" in page
     assert (path / "parts/toy/figures/learning_curve.png").is_file()
     assert (path / "parts/two-second/results.csv").is_file()
     assert (path / "figures/two-still.gif").is_file()
@@ -126,6 +127,18 @@ class TestNext:
             ended |= {name: Ended(part.trials, []) for name, part in parts.items()}
         assert order == [["two-first"], ["two-second"], ["toy"], ["broken"]]
 
+    def test_an_experiment_may_have_several_forms(self, tmp_path, monkeypatch):
+        own = {"toy": (Form(), Form("other", ("seed=1,2",)))}
+        monkeypatch.setattr("mi203jax.configs.lecture.FORMS", own)
+        toys = SHORT._replace(sweeps={"other": ("learning_rate=0.1,0.2",)})
+        c, ended = Lecture(parts=("toy",)), {}
+        (first,) = next_of(c, lambda _: toys, ended).items()
+        ended["toy"] = Ended(first[1].trials, [])
+        (second,) = next_of(c, lambda _: toys, ended).items()
+        assert (first[0], second[0]) == ("toy", "toy.other")
+        assert (second[1].experiment, len(second[1].trials)) == ("toy", 4)
+        assert not next_of(c, lambda _: toys, ended | {"toy.other": Ended([], [])})
+
     def test_runs_get_figures_and_their_experiments_trials(self, tmp_path):
         (part,) = next_of(Lecture(parts=("toy",)), registry(tmp_path), {}).values()
         assert part.is_shown
@@ -143,42 +156,52 @@ class TestSeeds:
         ("name", "seeds", "typed"),
         [
             ("vectors", [7], "--exp=vectors seed=7"),
+            ("vectors.losses", [7] * 4, "--exp=vectors --sweep=losses seed=7"),
             ("rewards", list(range(7, 17)) * 2, f"--exp=rewards seed={','.join(map(str, range(7, 17)))}"),
             ("memory", [7, 7, 7], "--exp=memory --sweep=cells seed=7"),
         ],
     )
     def test_the_lectures_is_added(self, name, seeds, typed):
-        sweep = sweep_of(name, experiments.get(name), 7)
+        experiment = name.partition(".")[0]
+        form = forms_of(experiment)[name]
+        sweep = sweep_of(experiments.get(experiment), form, 7)
         assert [c.seed for c in sweep.trials()] == seeds
-        assert command_of(name, 7, sweep) == f"python launch.py {typed}"
+        assert command_of(experiment, form, 7, sweep) == f"python launch.py {typed}"
 
     @pytest.mark.parametrize("name", [n for n in experiments.names() if n != "lecture"])
-    def test_by_default_the_command_runs_the_same_trials(self, name):
-
-        _, _, *words = shlex.split(command_of(name))
-        own, assignments = launch.parse(["launch.py", *words])
-        assert launch.sweep_of(own, assignments).trials() == sweep_of(name, experiments.get(name)).trials()
+    def test_by_default_the_commands_run_the_same_trials(self, name):
+        for form in forms_of(name).values():
+            _, _, *words = shlex.split(command_of(name, form))
+            own, assignments = launch.parse(["launch.py", *words])
+            assert (
+                launch.sweep_of(own, assignments).trials() == sweep_of(experiments.get(name), form).trials()
+            )
 
     def test_of_a_series(self, tmp_path):
         ended = {n: Ended([], [{"status": "done"}]) for n in ("two-first", "two-second")}
-        came, inner = outcome("two", 3, registry(tmp_path), ended, {})
+        came, inner = outcome("two", "two", Form(), 3, registry(tmp_path), ended, {})
         assert inner.texts["study.md"].startswith("['first', 'second'] of seed 3")
         assert (came.error, came.is_series, came.parts) == ("", True, ("two-first", "two-second"))
 
 
+def toys(tmp_path, ended):
+    """What came of the toy."""
+    return outcome("toy", "toy", Form(), 0, registry(tmp_path), ended, {})
+
+
 class TestOutcome:
     def test_of_what_did_not_run(self, tmp_path):
-        came, _ = outcome("toy", 0, registry(tmp_path), {}, {})
+        came, _ = toys(tmp_path, {})
         assert came.error == "it did not run"
 
     def test_of_some_trials_that_failed(self, tmp_path):
         rows = [{"status": "done"}, {"status": "failed", "error": "no luck"}]
-        came, _ = outcome("toy", 0, registry(tmp_path), {"toy": Ended([], rows, {"seconds": 4.0})}, {})
+        came, _ = toys(tmp_path, {"toy": Ended([], rows, {"seconds": 4.0})})
         assert came.error == "1 of 2 trials: no luck"
         assert came.seconds == 4.0
 
     def test_a_trial_that_diverged_is_no_failure(self, tmp_path):
-        came, _ = outcome("toy", 0, registry(tmp_path), {"toy": Ended([], [{"status": "diverged"}])}, {})
+        came, _ = toys(tmp_path, {"toy": Ended([], [{"status": "diverged"}])})
         assert came.error == ""
 
 
