@@ -4,9 +4,9 @@
 
 Of some programs of each part, drawn at random, two trials are run alone, each by `python launch.py` in a
 process of its own, as a loop in a shell would: the first compiles, the second finds the program kept. The
-estimate is as many first runs as there are programs, and second ones for all other trials. Such a run draws
-its figures, which a study does not; what a study takes for tracing and for its own figures is not in its
-seconds either.
+estimate is as many first runs as there are programs, and second ones for all other trials. Seconds are from
+the start of the process until its results are written: such a run's figures, which a study does not draw, are
+not counted. What a study takes for tracing and for its own figures is not in its seconds either.
 """
 
 import argparse
@@ -40,10 +40,10 @@ def command(experiment: str, c: RunConfig, out: Path) -> list[str]:
 def alone(experiment: str, c: RunConfig) -> float:
     """Seconds of a run of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        begun = time.perf_counter()
+        out, begun = Path(folder) / "run", time.time()
         # One that diverges ends with status 1.
-        subprocess.run(command(experiment, c, Path(folder) / "run"), check=False, capture_output=True)
-        return time.perf_counter() - begun
+        subprocess.run(command(experiment, c, out), check=False, capture_output=True)
+        return (out / "results.csv").stat().st_mtime - begun
 
 
 def part(contents: Contents, sample: int) -> tuple[float, float]:
