@@ -31,7 +31,7 @@ python launch.py --exp=NAME 'learning_rate=loguniform(1e-4,1e-1)' 'optimizer=cho
 python launch.py --exp=NAME --sweep=NAME    a sweep, or a configuration, that the experiment names
 python launch.py --exp=NAME ... --dry-run   the trials, their programs and their memory; nothing runs
 python launch.py --resume=DIR               go on where a run stopped: what is missing, or failed
-python launch.py --report=DIR [DIR ...]     write a run's report.html anew; of several runs, compare them
+python launch.py --report=DIR [DIR ...]     write a run's pages anew (report.html); of several, compare them
 """
 
 MANY_TRIALS = 1_000  # more need --yes
@@ -132,9 +132,12 @@ def obey(own: flags.FlagValues, assignments: list[str], interruption: Interrupti
         dry_run(own, assignments)
     elif mode == "report":
         from mi203jax.core.html_report import write_report  # numpy and Pillow take their time
+        from mi203jax.core.series_pages import write_pages
 
         folders = [Path(folder) for folder in (own.report, *assignments)]
-        print(write_report(folders, experiments.get, own.out and Path(own.out)))
+        report = write_report(folders, experiments.get, own.out and Path(own.out))
+        is_elsewhere = own.out or len(folders) > 1
+        print(*([] if is_elsewhere else write_pages(folders[0], experiments.get)), report, sep="\n")
     else:
         return run(own, assignments, interruption)
     return 0

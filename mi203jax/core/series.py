@@ -286,11 +286,11 @@ class _Course:
 def _work(directory: RunDirectory, rows: Sequence[Row]) -> dict[str, Any]:
     """What a part took; the seconds are those of its programs, one after the other."""
     ends = [[rows[i]["seconds"] or 0.0 for i in piece.members] for piece in directory.pieces]
-    origin = directory.provenance()
-    return {
-        "trials": len(rows),
-        "programs": len(directory.pieces),
-        "seconds": float(sum(max(own) for own in ends)),  # the trials of a program end together
-        "begun": origin.get("time"),
-        "finished": origin.get("finished"),
-    }
+    seconds = float(sum(max(own) for own in ends))  # the trials of a program end together
+    return work_of(len(rows), len(directory.pieces), seconds, directory.provenance())
+
+
+def work_of(trials: int, programs: int, seconds: float, origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What a part took, by the provenance of its folder, as `Ended` has it."""
+    when = {"begun": origin.get("time"), "finished": origin.get("finished")}
+    return {"trials": trials, "programs": programs, "seconds": seconds} | when

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +15,37 @@ from mi203jax.core.errors import UsageError, did_you_mean
 DEADLINE = 3.0
 """Seconds that a set's server has to answer."""
 CATALOG = "https://www.tensorflow.org/datasets/catalog"
+NEAR = (0.75, 0.5)
+"""How alike names are of which one may have been meant for the other: the first that any reaches counts."""
+
+
+class UnknownSetError(UsageError):
+    """There is no set of this name, neither here nor of TFDS's."""
+
+    def __init__(
+        self, name: str, data_dir: Path, ours: Sequence[str], theirs: Collection[str], remark: str = ""
+    ):
+        """Args are what was asked for, where it is not, the names that there are, and what to say last."""
+        super().__init__(name, data_dir, ours, theirs, remark)
+
+    def __str__(self) -> str:
+        """One line, with the nearest names: of those that are very near, these alone."""
+        name, data_dir, ours, theirs, remark = self.args
+        matches = (difflib.get_close_matches(name.lower(), {*ours, *theirs}, 3, cutoff) for cutoff in NEAR)
+        near = " or ".join(map(repr, next(filter(None, matches), ())))
+        others = ", ".join([*ours, f"those of {CATALOG}"])
+        hint = f"Did you mean {near}?" if near else f"Choose one of: {others}."
+        return f"Unknown data={name}: neither prepared in {data_dir} nor a set of TFDS's. {hint}{remark}"
+
+
+@contextlib.contextmanager
+def suggesting(made: Iterable[str]) -> Iterator[None]:
+    """Where a task reads a set and makes others: an unknown name may have been meant for one of these."""
+    try:
+        yield
+    except UnknownSetError as error:
+        name, data_dir, ours, *rest = error.args
+        raise UnknownSetError(name, data_dir, [*made, *ours], *rest) from None
 
 
 def download(name: str, version: str, data_dir: Path, ours: Iterable[str]) -> None:
@@ -30,13 +61,15 @@ def download(name: str, version: str, data_dir: Path, ours: Iterable[str]) -> No
         ours: names of the sets that are there, to choose from if TFDS has no such set.
 
     Raises:
-        UsageError: if there is no such set or it cannot be downloaded; says what to do.
+        UnknownSetError: if there is no such set.
+        UsageError: if it cannot be downloaded; says what to do.
     """
     plain = name.partition("/")[0]
     has_tensorflow = importlib.util.find_spec("tensorflow") is not None
     theirs = _theirs(has_tensorflow)
     if plain not in theirs:
-        raise UsageError(_unknown(name, data_dir, sorted(ours), theirs, has_tensorflow))
+        remark = "" if has_tensorflow else " (Without TensorFlow, not all of TFDS's names are known here.)"
+        raise UnknownSetError(name, data_dir, sorted(ours), theirs, remark)
     problem = f"{name} is a set of TFDS's, not prepared in {data_dir}, and downloading it needs"
     instead = "or name the folder of a copy prepared elsewhere: data_dir=FOLDER with NAME/VERSION/ in it."
     if not has_tensorflow:
@@ -126,14 +159,3 @@ def _package() -> Path:
     import tensorflow_datasets as tfds
 
     return Path(tfds.__file__).parent
-
-
-def _unknown(name: str, data_dir: Path, ours: list[str], theirs: set[str], has_tensorflow: bool) -> str:
-    near = difflib.get_close_matches(name.lower(), {*ours, *theirs}, n=3, cutoff=0.5)
-    if near:
-        hint = f"Did you mean {' or '.join(map(repr, near))}?"
-    else:
-        hint = f"Choose one of: {', '.join([*ours, 'those of ' + CATALOG])}."
-    if not has_tensorflow:
-        hint += " (Without TensorFlow, not all of TFDS's names are known here.)"
-    return f"Unknown data={name}: neither prepared in {data_dir} nor a set of TFDS's. {hint}"

@@ -8,6 +8,9 @@ from mi203jax.configs.lecture import Form
 from mi203jax.lecture.judges import Evidence
 from mi203jax.lecture.slide import Ran
 
+NOT_RUN, STOPPED = "it did not run", "it did not come to its end"
+"""Why there is nothing, or not all, of an experiment that has not failed: the lecture was stopped before."""
+
 
 class Outcome(NamedTuple):
     """What came of an experiment, in one form.
@@ -21,7 +24,7 @@ class Outcome(NamedTuple):
         parts: names of its folders in `parts/`.
         is_series: whether it is a series itself; its figures are the lecture's own then.
         texts: file name -> text, of what a series wrote.
-        error: why it, or a part of it, failed; "": it did not.
+        error: why it, or a part of it, failed, or what is missing; "": it ended well.
         seconds: that its programs took.
     """
 
@@ -35,6 +38,11 @@ class Outcome(NamedTuple):
     texts: Mapping[str, str] = {}
     error: str = ""
     seconds: float = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to run, however it ended."""
+        return self.error not in (NOT_RUN, STOPPED)
 
     @property
     def evidence(self) -> Evidence:

@@ -112,7 +112,9 @@ def _page(
 
 def _mark(slide: Slide, shelf: Shelf) -> str:
     came = [outcome_of(ran, shelf.outcomes) for row in slide.rows for ran in row.runs]
-    return " (failed)" if any(outcome.error for outcome in came if outcome) else ""
+    missing = [outcome for outcome in came if outcome and outcome.error]
+    failed = any(outcome.is_over for outcome in missing)
+    return " (failed)" if failed else " (not over)" * bool(missing)
 
 
 def _failures(shelf: Shelf) -> Safe | None:
@@ -122,7 +124,8 @@ def _failures(shelf: Shelf) -> Safe | None:
         return None
     lines = [tag("li", tag("code", o.name), f": {o.error}. Alone: ", tag("code", o.command)) for o in failed]
     again = tag("code", f"python launch.py --resume={shelf.folder}")
-    text = (f"{len(failed)} of {len(shelf.outcomes)} runs failed. ", again, " tries them again.")
+    what = "failed" if all(o.is_over for o in failed) else "failed, or did not come to their end"
+    text = (f"{len(failed)} of {len(shelf.outcomes)} runs {what}. ", again, " tries them again.")
     return tag("div", tag("p", *text), tag("ul", *lines), class_="banner", role="note")
 
 

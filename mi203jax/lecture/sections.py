@@ -152,7 +152,7 @@ def number_table(name: str, rows: Sequence[Mapping[str, Any]]) -> list[Safe]:
 
 
 def _hole(outcome: Outcome) -> Safe:
-    text = (tag("strong", f"{outcome.name} failed"), f": {outcome.error}. Alone: ")
+    text = (tag("strong", outcome.name + " failed" * outcome.is_over), f": {outcome.error}. Alone: ")
     return tag("p", *text, tag("code", outcome.command), class_="hole")
 
 

@@ -10,7 +10,7 @@ from mi203jax.core.config import RunConfig
 from mi203jax.core.experiment import Experiment, Find
 from mi203jax.core.series import Conclusion, Ended, Part, Series
 from mi203jax.core.trials import Sweep
-from mi203jax.lecture.outcome import Outcome, own_name
+from mi203jax.lecture.outcome import NOT_RUN, STOPPED, Outcome, own_name
 from mi203jax.lecture.page import NAME, page, told
 from mi203jax.lecture.slides import SLIDES
 
@@ -128,7 +128,9 @@ def outcome(
         sweep = sweep_of(found, form, seed)
         command = command_of(experiment, form, seed, sweep)
         came = came._replace(command=command, is_series=bool(found.series))
-        if found.series:
+        if found.series and waiting(name, experiment, form, seed, find, ended):
+            came = came._replace(error=came.error or STOPPED)
+        elif found.series:
             (config,) = sweep.trials()
             inner = found.load_series().conclude(config, find, own_of(name, ended), provenance)
     except Exception as error:  # whatever it is, the others are shown
@@ -137,10 +139,11 @@ def outcome(
 
 
 def reason(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Why an experiment failed; "" if it did not."""
+    """Why an experiment failed, or why there is nothing yet; "" if it ended well."""
     failed = [row for row in rows if row["status"] == "failed"]
     if not failed:
-        return "" if rows else "it did not run"
+        is_going_on = any(row["status"] in ("waiting", "running") for row in rows)
+        return STOPPED if is_going_on else "" if rows else NOT_RUN
     return (f"{len(failed)} of {len(rows)} trials: " if len(rows) > 1 else "") + str(failed[0]["error"])
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from mi203jax import augment, boxes
 from mi203jax.configs.scenes import MADE, Scenes
+from mi203jax.data.download import suggesting
 from mi203jax.data.feed import Arrays, Data, Streamed
 from mi203jax.data.scenes import DigitScenes, Scene, digit_scenes
 from mi203jax.data.source import Info, Records
@@ -46,7 +47,8 @@ def find(
     if c.data == MADE:
         made = made_scenes(c)
         return made.with_statistics(fit(made.statistics, lambda: sample_scenes(c)._asdict()))
-    train, test = (opened(split) for split in (c.train_split, c.eval_split))
+    with suggesting([MADE]):
+        train, test = (opened(split) for split in (c.train_split, c.eval_split))
     found = data_of(train, test, "image", standardization=c.standardize, batch_size=c.batch_size, feed=c.feed)
     return found.with_statistics(fit(found.shared.statistics, lambda: source_sample(train[0])))
 

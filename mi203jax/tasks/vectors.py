@@ -11,6 +11,7 @@ from mi203jax.configs.vectors import SHAPES
 from mi203jax.core.errors import UsageError
 from mi203jax.core.task import Figure
 from mi203jax.data import shapes
+from mi203jax.data.download import suggesting
 from mi203jax.data.feed import Arrays, Data, Resident, Streamed
 from mi203jax.data.splits import check_batch
 from mi203jax.data.standardize import Statistics, fit_statistics, standardize
@@ -29,7 +30,8 @@ def data(c: Vectors) -> Data | Streamed:
     if c.data in SHAPES:
         check_batch(c.batch_size, c.num_examples, f"the {c.num_examples} points of {c.data}")
         return _made(c.data, c.num_examples, c.noise, c.data_seed, c.standardize)
-    found = examples(c, "features")
+    with suggesting(SHAPES):
+        found = examples(c, "features")
     rest = found.shared
     labels = [rest.test["label"]]
     if isinstance(rest.train, Resident):

@@ -1,6 +1,7 @@
 """What is said, and how soon, if a set of TFDS's own is not there. Nothing here reaches the network."""
 
 import importlib.util
+import pickle
 import shutil
 import threading
 import time
@@ -8,11 +9,13 @@ import time
 import pytest
 import requests
 
+from mi203jax.configs import Segmentation, Vectors
 from mi203jax.core.errors import UsageError
 from mi203jax.data import download as module
 from mi203jax.data import load
 from mi203jax.data.download import download, no_answer
 from mi203jax.data.sets import EMBEDDED
+from mi203jax.tasks import segmentation, vectors
 
 find_spec = importlib.util.find_spec
 
@@ -95,6 +98,25 @@ class TestBeforeAnything:
         tensorflow(False)
         with pytest.raises(UsageError, match="Without TensorFlow, not all of TFDS's names are known"):
             download(name, "", tmp_path, ["mine", "digits/blocks"])
+
+    @pytest.mark.parametrize(
+        ("task", "c", "hint"),
+        [
+            (vectors, Vectors(data="moon"), r"Did you mean 'moons'\? "),
+            (
+                vectors,
+                Vectors(data="xqzt"),
+                "Choose one of: moons, circles, blobs, spirals, xor, breast_cancer, ",
+            ),
+            (segmentation, Segmentation(data="digit_scene"), r"Did you mean 'digit_scenes'\? "),
+        ],
+    )
+    def test_one_may_have_meant_what_a_task_makes_itself(self, task, c, hint, tensorflow, asked):
+        tensorflow(False)
+        with pytest.raises(UsageError, match=hint) as e:
+            task.data(c)
+        assert str(pickle.loads(pickle.dumps(e.value))) == str(e.value)  # as it comes from another process
+        assert not asked
 
 
 class TestNoAnswer:

@@ -8,6 +8,7 @@ import pytest
 
 from mi203jax.configs.q_learning import CONTINUOUS, DISCRETE, GRIDS
 from mi203jax.rl import from_grid_world, grid_game, grid_world, make, play_episodes, see_grid
+from mi203jax.rl.envs.from_gymnax import make_gymnax
 
 OFFLINE = [n for n in DISCRETE if n != "MNISTBandit-bsuite"]  # that one downloads MNIST
 
@@ -27,6 +28,17 @@ def test_every_discrete_environment(name, key):
     assert (step.reward.dtype, step.terminated.dtype, step.truncated.dtype) == (jnp.float32, bool, bool)
     assert len(env.action_names) == env.num_actions > 1
     assert env.time_limit == {**DISCRETE, **GRIDS}[name]
+
+
+def test_the_users_own_names_of_actions(monkeypatch):
+    own, params = gymnax.make("DeepSea-bsuite")
+    monkeypatch.setattr(gymnax, "make", lambda name: (own, params))
+    assert make_gymnax("Mine-v0").action_names == ("action 0", "action 1")
+    own.action_names = ("off", "on")
+    assert make_gymnax("Mine-v0").action_names == ("off", "on")
+    own.action_names = ("off", "on", "more")
+    with pytest.raises(ValueError, match="its action_names are 3, expected 2"):
+        make_gymnax("Mine-v0")
 
 
 def test_continuous_actions_are_refused():

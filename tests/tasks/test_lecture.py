@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -116,6 +117,45 @@ def test_what_fails_leaves_a_hole_and_runs_again(go, tmp_path):
     page = (path / "lecture.html").read_text(encoding="utf-8")
     assert "failed" not in page.partition("<main")[2].partition("<script")[0]
     assert "finished" in json.loads((path / "provenance.json").read_text())
+
+
+def test_its_page_is_written_anew_by_what_there_is(go, tmp_path, monkeypatch, capsys):
+    (tmp_path / "mended").touch()
+    rows, path, read = go(), tmp_path / "run", {}
+
+    def conclude(c, find, ended, provenance):
+        read.update(ended)
+        return lecture.conclude(c, find, ended, provenance)
+
+    monkeypatch.setattr(lecture, "series", lecture.series._replace(conclude=conclude))
+    monkeypatch.setattr(experiments, "get", registry(tmp_path))
+
+    def written_anew():
+        (path / "lecture.html").unlink()
+        capsys.readouterr()
+        assert launch.main(["launch.py", f"--report={path}"]) == 0
+        assert capsys.readouterr().out == f"{path}/lecture.html\n{path}/report.html\n"
+        return (path / "lecture.html").read_text(encoding="utf-8")
+
+    whole = (path / "lecture.html").read_text(encoding="utf-8")
+    assert written_anew() == whole
+    again = [row for part in read.values() for row in part.rows]
+    assert sorted(again, key=lambda row: row["seconds"]) == sorted(rows, key=lambda row: row["seconds"])
+    assert [(part.work["trials"], part.work["programs"]) for part in read.values()] == [(1, 1)] * 5
+    assert all(part.work["begun"] and part.work["finished"] for part in read.values())
+
+    # As after Ctrl-C: one part has just begun, of another the second half is missing, one is not there.
+    (path / "parts/toy/results.csv").unlink()
+    statuses = path / "parts/toy/pieces/0/status.json"
+    statuses.write_text(statuses.read_text().replace('"done"', '"running"'))
+    for name in ("two-second", "broken"):
+        shutil.rmtree(path / "parts" / name)
+    page = written_anew()
+    assert "3 of 4 runs failed, or did not come to their end" in page
+    assert "toy</strong>: it did not come to its end. Alone" in page
+    assert "two</strong>: it did not come to its end. Alone" in page
+    assert "broken</strong>: it did not run. Alone" in page
+    assert "Un jouet (not over)" in page
 
 
 class TestNext:

@@ -30,6 +30,7 @@ class Run(NamedTuple):
     rows: Sequence[Row]  # as `results.csv` has them, numbers as such, the best first
     objective: str  # the metric that trials are compared by; "": not known
     best: Best
+    programs: int
     seconds: float  # of the programs, one after the other
     provenance: dict[str, Any]
     pictures: Sequence[Path]
@@ -79,6 +80,7 @@ def read_run(path: Path, find: Find) -> Run:
         rows=ranked(rows, objective, best),
         objective=objective,
         best=best,
+        programs=len(pieces) + sum(part.programs for part in parts),
         seconds=seconds + sum(part.seconds for part in parts),
         provenance=provenance,
         pictures=[p for p in sorted((path / "figures").glob("*")) if p.suffix in (".png", ".gif")],

@@ -21,10 +21,11 @@ ACTIONS = {
 def make_gymnax(name: str) -> Environment:
     """One of gymnax's environments, or of those that the user registered there.
 
-    Observations of MinAtar are given as bool, which is what they are: an eighth of the memory.
+    Observations of MinAtar are given as bool, which is what they are: an eighth of the memory. An environment
+    of the user's may name its actions: `action_names`, as many strings as it has actions.
 
     Raises:
-        ValueError: if there is no such environment, or its actions are not discrete.
+        ValueError: if there is no such environment, its actions are not discrete, or their names not as many.
     """
     # Its constructor makes arrays: under a trace they would leak.
     with jax.ensure_compile_time_eval():
@@ -52,7 +53,10 @@ def make_gymnax(name: str) -> Environment:
 
     num_actions = int(space.n)
     names = ACTIONS.get(name, tuple(f"action {i}" for i in range(num_actions)))
+    names = tuple(map(str, getattr(env, "action_names", names)))
     if is_minatar:
         names = tuple(MINATAR_ACTIONS[i] for i in np.asarray(env.action_set))
+    if len(names) != num_actions:
+        raise ValueError(f"its action_names are {len(names)}, expected {num_actions}, one for each action")
     one = jax.eval_shape(lambda key: reset(key, 1)[1][0], jax.random.key(0))
     return Environment(name, reset, step, num_actions, names, int(params.max_steps_in_episode), one)
