@@ -126,6 +126,7 @@ def stack(configs: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(x) for x in leaves]), *configs)
 
 
+@jax.jit
 def trial(tree: PyTree, index: int) -> PyTree:
     """One trial of a tree that carries a leading trial axis."""
     return jax.tree.map(lambda x: x[index], tree)

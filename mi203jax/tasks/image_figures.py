@@ -45,8 +45,11 @@ def figures(
 def calibration(scores: jax.Array, labels: jax.Array) -> MatplotlibFigure:
     """How often it is right, by how sure it is."""
     probabilities = jax.nn.softmax(scores)
-    confidence, accuracy, count = map(np.asarray, metrics.reliability(probabilities, labels, 15))
-    error = float(metrics.calibration_error(probabilities, labels, 15))
+    measure = jax.jit(
+        lambda p, label: (metrics.reliability(p, label, 15), metrics.calibration_error(p, label, 15))
+    )
+    reliability, error = measure(probabilities, labels)
+    confidence, accuracy, count = map(np.asarray, reliability)
     figure = MatplotlibFigure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="black", lw=1, ls=":")
@@ -56,19 +59,19 @@ def calibration(scores: jax.Array, labels: jax.Array) -> MatplotlibFigure:
     axes.set(
         xlabel="confidence of the prediction", ylabel="share that is right", xlim=(0, 1.03), ylim=(0, 1.03)
     )
-    axes.set_title(f"Expected calibration error {error:.3f}\n(a dot's area: how many examples)")
+    axes.set_title(f"Expected calibration error {float(error):.3f}\n(a dot's area: how many examples)")
     return figure
 
 
 def mistakes(scores: jax.Array, costs: jax.Array, data: Data, classes: Sequence[str]) -> MatplotlibFigure:
     """The examples whose cost is largest among those that it gets wrong."""
-    cost = np.asarray(costs)
-    labels, predicted = np.asarray(data.test["label"]), np.asarray(scores.argmax(-1))
+    cost, images, labels = (np.asarray(x) for x in (costs, data.test["image"], data.test["label"]))
+    predicted = np.asarray(scores).argmax(-1)
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-cost[wrong])][:MISTAKES]
     figure, axes = grid(max(1, -(-len(worst) // 5)), 5, 1.35)
     for one, i in zip(axes.flat, worst, strict=False):
-        show(one, data.test["image"][i])
+        show(one, images[i])
         one.set_title(f"{classes[labels[i]]} taken for {classes[predicted[i]]}", fontsize=8)
     for one in axes.flat[len(worst) :]:
         one.axis("off")
@@ -80,7 +83,8 @@ def inputs(problem: Problem, c: ImageClassification, state: State, data: Data) -
     """Images as the network gets them: standardised, and below, augmented as in training, twice."""
     some = {name: values[:INPUTS] for name, values in data.test.items()}
     keys = (None, *jax.random.split(jax.random.key(0)))
-    rows = [np.asarray(problem.prepare(c, some, state.statistics, key)["x"]) for key in keys]
+    prepared = jax.jit(lambda key: problem.prepare(c, some, state.statistics, key)["x"])
+    rows = [np.asarray(prepared(key)) for key in keys]
     figure, axes = grid(len(rows), len(rows[0]), 1.0)
     for row, images, name in zip(axes, rows, ("judged", "trained on", "or"), strict=True):
         row[0].set_ylabel(name)
@@ -135,6 +139,7 @@ def stage_functions(
     """The name of each stage -> function from raw images `[n, ...]` to what the stage computes."""
     network = problem.network(c, data)
 
+    @jax.jit
     def features(image: jax.Array) -> dict[str, Any]:
         examples = {"image": image, "label": jnp.zeros(len(image), jnp.int32)}
         x = problem.prepare(c, examples, state.statistics, None)["x"]

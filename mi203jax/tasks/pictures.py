@@ -111,7 +111,8 @@ def crop(axes: Any, image: np.ndarray, box: np.ndarray, colour: Any) -> None:
 
 def confusion(scores: jax.Array, labels: jax.Array, classes: Sequence[str]) -> MatplotlibFigure:
     """Which class is taken for which."""
-    table = np.asarray(metrics.confusion_matrix(scores.argmax(-1), labels, len(classes)))
+    matrix_of = jax.jit(metrics.confusion_matrix, static_argnums=2)
+    table = np.asarray(matrix_of(np.asarray(scores).argmax(-1), labels, len(classes)))
     figure = MatplotlibFigure(figsize=(6.4, 6), layout="constrained")
     axes = figure.subplots()
     shares = table / np.maximum(1, table.sum(1, keepdims=True))
