@@ -32,18 +32,18 @@ def main() -> None:
     studies = [results_of(json.loads((f / "study.json").read_text(encoding="utf-8"))) for f in folders]
     words = names(studies[0])
     by_place = [{(r.claim, r.setting, r.cell): r for r in found} for found in studies]
-    rows, same, opposed, changed = [], True, 0, 0
+    rows, opposed, changed = [], 0, 0
     for key, first in by_place[0].items():
         own = [first, *(found.get(key) for found in by_place[1:])]
         verdicts = {r.comparison.verdict for r in own if r}
         opposed += {"holds", "reversed"} <= verdicts
         changed += len(verdicts) > 1
-        same &= all(r == first for r in own)
         row = {"claim": f"{words[first.claim]}, {place(first)}"}
         rows.append(row | {str(f): cell(r) if r else "–" for f, r in zip(folders, own, strict=True)})
     print(table(rows))
-    print(f"\nthe same to the last bit: {'yes' if same else 'no'}")
-    print(f"of {len(rows)} verdicts {changed} differ, {opposed} of them in sign")
+    for folder, found in zip(folders[1:], by_place[1:], strict=True):
+        print(f"\n{folder}: {'the same to the last bit' if found == by_place[0] else 'other scores'}")
+    print(f"\nof {len(rows)} verdicts {changed} differ, {opposed} of them in sign")
 
 
 if __name__ == "__main__":
