@@ -5,6 +5,7 @@
 
 A record, docs/recorded/NAME.json, is the `study.json` of a run; its figures, drawn anew, go to docs/figures
 under the names that the text shows, `trends_NAME_FIGURE.png`. Blanks are `{{table NAME [CLAIM …]}}`,
+`{{beside NAME NAME …}}` (studies of other seeds),
 `{{legend NAME}}`, `{{method NAME}}`, `{{work NAME}}`, `{{gradients NAME}}`, and for numbers within the text
 `{{difference NAME CLAIM SETTING [CELL …]}}`, `{{verdict …}}`, `{{first …}}` and `{{second …}}` (mean scores).
 """
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.measure import table
+from benchmarks.rerun import beside
 from mi203jax.core.figures import save_figure
 from mi203jax.study.report import LEGEND, Record, markdown, method, results_of, work
 from mi203jax.study.result import ArmResult, Result
@@ -27,7 +29,26 @@ RECORDED = DOCS / "recorded"
 
 def page(text: str, records: dict[str, Record]) -> str:
     """The text with its blanks filled."""
-    return re.sub(r"\{\{(\w+) (\w+)(.*?)\}\}", lambda m: filled(m[1], records[m[2]], m[3].split()), text)
+
+    def fill(blank: re.Match[str]) -> str:
+        kind, name, which = blank[1], blank[2], blank[3].split()
+        if kind == "beside":
+            return seeds({n: records[n] for n in (name, *which)})
+        return filled(kind, records[name], which)
+
+    return re.sub(r"\{\{(\w+) (\w+)(.*?)\}\}", fill, text)
+
+
+def seeds(records: dict[str, Record]) -> str:
+    """Studies that differ in their seeds, beside each other."""
+    rows, agreement = beside({_command(record): results_of(record) for record in records.values()})
+    return f"{table(rows)}\n\n{agreement}"
+
+
+def _command(record: Record) -> str:
+    """What was typed, but for what all of them have."""
+    words = record["provenance"]["command"].split()
+    return " ".join(w for w in words if w not in ("python", "launch.py"))
 
 
 def filled(kind: str, record: Record, which: list[str]) -> str:
