@@ -27,7 +27,7 @@ def run(name: str, size: int) -> Callable[[], object]:
     (cell,) = cells(experiment.config, setting).values()
     c = changed(cell, (*CLAIMS["large_batch"].common, f"batch_size={size}"))
     task = experiment.load_task()
-    data = task.data(c)
+    data = task.shared_data(c)
     carry = jax.jit(functools.partial(start, task, c))(data, jax.random.key(0))
     train = jax.jit(lambda carry, data: advance(task, c, carry, data, 0, EXAMPLES // size))
     jax.block_until_ready(train(carry, data))  # compiles

@@ -44,7 +44,7 @@ def train(task, configs, layout=None, fresh=True):
     if fresh:
         jax.clear_caches()
     start = time.perf_counter()
-    group = Group(task, configs, task.data(configs[0]), layout)
+    group = Group(task, configs, task.shared_data(configs[0]), layout)
     finish(group)
     if not fresh:
         start = time.perf_counter()

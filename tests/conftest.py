@@ -36,6 +36,15 @@ def few_fitted(monkeypatch):
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+    """Runs without the figures of a sweep and without a report: half the time of a short one."""
+    monkeypatch.setattr("mi203jax.core.session.sweep_figures", lambda *args: {})
+    monkeypatch.setattr(
+        "mi203jax.core.session.write_report", lambda folders, find: folders[0] / "report.html"
+    )
+
+
+@pytest.fixture
 def strict():
     """No silent promotion of dtypes or ranks: what a researcher's strict settings would refuse."""
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):

@@ -1,20 +1,39 @@
-"""launch.py in a process of its own."""
+"""launch.py in a process of its own, as a user starts it, whose one experiment is a toy that can be slowed down."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SMALL = (
-    "env=Catch-bsuite num_envs=8 replay_size=512 learning_starts=64 batch_size=16 hidden=(16,) eval_episodes=4 "
-    "play_frames=10"
-).split()
+LAUNCH = str(ROOT / "launch.py")
+CODE = f"""
+import importlib, os, pathlib, runpy, sys
+import experiments
+
+def get(name):
+    if "ASKED" in os.environ:
+        pathlib.Path(os.environ["ASKED"]).touch()
+    return importlib.import_module("tests.core.slow_toy").EXPERIMENT  # only now, as real ones
+
+experiments.get = get
+sys.argv[0] = {LAUNCH!r}
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
-def run(*arguments, cwd=ROOT, check=None):
-    """launch.py in a process of its own."""
-    command = [sys.executable, str(ROOT / "launch.py"), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, timeout=300)
-    if check is not None:
-        assert done.returncode == check, done.stderr
-    return done
+def start(*arguments, **environment):
+    """A process that runs; it makes the file `ASKED` when it begins to import what is to run."""
+    command = [sys.executable, "-c", CODE, *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, **pipes)
+
+
+def wait_until(condition, process, seconds=120):
+    """Until something is there that the process, which goes on, makes."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,23 +1,29 @@
 """The command line, killed, stopped and left alone: nothing that was done is lost."""
 
 import json
-import os
 import shlex
-import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 
-from tests.launching import ROOT, SMALL, run
+import experiments
+import launch
+from tests.core.slow_toy import EXPERIMENT
+from tests.launching import LAUNCH, start, wait_until
+
+SWEEP = ("--exp=toy", "noise=1", "learning_rate=0.1,0.2", "--seeds=2", "total_steps=1000")  # 101 evaluations
+SLOWLY = "0.1"  # seconds of an evaluation, of each trial: it does not end before it is stopped
 
 
-def without_time(folder):
+def records(folder):
     lines = (folder / "pieces" / "0" / "metrics.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+def saved(folder):
+    """Iterations of the checkpoints that are complete."""
+    return [int(path.stem) for path in (folder / "pieces" / "0" / "checkpoints").glob("*.json")]
 
 
 def final_state(folder):
@@ -36,78 +42,65 @@ def final_state(folder):
     }
 
 
-def wait_until(condition, process, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-SWEEP = ("--exp=dqn", *SMALL, "learning_rate=1e-3,1e-4", "--seeds=2")
-SHORT = (*SWEEP, "total_steps=40_000", "eval_every=2_000")
-LONG = (*SWEEP, "total_steps=160_000", "eval_every=8_000")  # does not end before it is stopped
+def go(folder, *arguments):
+    """Begins, or goes on, slowly: the process, once more is recorded than there was."""
+    metrics = folder / "pieces" / "0" / "metrics.jsonl"
+    before = metrics.read_text().count("\n") if metrics.exists() else 0
+    process = start(*arguments, PAUSE=SLOWLY)
+    wait_until(lambda: metrics.exists() and metrics.read_text().count("\n") > before + 8, process)
+    return process
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """The folder of a sweep that nobody interrupted."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    run(*SHORT, f"--out={folder}", check=0)
-    return folder
+    """A sweep that nobody interrupted, though its reader went away: its process, its errors, its folder."""
+    folder = tmp_path_factory.mktemp("été")  # which ASCII cannot tell
+    process = start(*SWEEP, f"--out={folder}", PYTHONIOENCODING="ascii")
+    process.stdout.readline()
+    process.stdout.close()
+    return process, process.communicate(timeout=120)[1], folder
 
 
-class TestInterrupted:
-    def test_kill_9_and_resume_gives_the_same_bits(self, undisturbed, tmp_path):
-        """A run, and its resume, each killed."""
-        folder = tmp_path / "killed"
-        start = [sys.executable, str(ROOT / "launch.py"), "--checkpoint-every=0.3"]
-        command = [*start, *SHORT, f"--out={folder}"]
-        for k in range(2):
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-            # 20 evaluations of 4 trials: killed after some more of them than the time before.
-            lines = 4 * (1 + 19 * (k + 1) // 3)
-            metrics = folder / "pieces" / "0" / "metrics.jsonl"
-            wait_until(lambda: metrics.exists() and metrics.read_text().count("\n") >= lines, process)  # noqa: B023
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            assert not (folder / "results.csv").exists()
-            command = [*start, f"--resume={folder}"]
-        run(f"--resume={folder}", check=0)
-        assert without_time(folder) == without_time(undisturbed)
-        killed, whole = final_state(folder), final_state(undisturbed)
-        assert killed.keys() == whole.keys()
-        for name, value in whole.items():
-            np.testing.assert_array_equal(killed[name], value, err_msg=name)
+def test_a_reader_that_goes_away_does_not_stop_the_run(undisturbed):
+    process, err, folder = undisturbed
+    assert process.returncode == 0, err
+    assert (folder / "results.csv").exists()
 
-    @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-    def test_signals_save_and_say_how_to_go_on(self, tmp_path, number, status):
-        folder = tmp_path / "été 1"
-        command = [sys.executable, str(ROOT / "launch.py"), *LONG, f"--out={folder}"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        wait_until((folder / "pieces" / "0" / "metrics.jsonl").exists, process)
+
+def test_kills_and_signals_lose_no_bit(undisturbed, tmp_path):
+    """A run and its resume, each killed; the next two told to stop; the last one left alone."""
+    folder = tmp_path / "été 1"
+    resume = f"--resume={folder}"
+    for arguments in ((*SWEEP, f"--out={folder}"), (resume,)):
+        process = go(folder, *arguments, "--checkpoint-every=0.3")
+        wait_until(lambda: saved(folder), process)
+        process.kill()
+        process.communicate()
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        process = go(folder, resume)
+        refused = start(resume)
+        assert "is in use by another process" in refused.communicate(timeout=60)[1]
+        assert refused.returncode == 2
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
         assert process.returncode == status
-        command = shlex.join(["python", str(ROOT / "launch.py"), f"--resume={folder}"])
+        command = shlex.join(["python", LAUNCH, resume])
         assert err == f"launch.py: {signal.Signals(number).name}: saved. Go on with: {command}\n"
-        assert list((folder / "pieces" / "0" / "checkpoints").iterdir())
-        second = subprocess.Popen(
-            [sys.executable, str(ROOT / "launch.py"), f"--resume={folder}"], stdout=subprocess.DEVNULL
-        )
-        lines = len(without_time(folder))
-        wait_until(lambda: len(without_time(folder)) > lines, second)
-        refused = run(f"--resume={folder}")
-        assert refused.returncode == 2
-        assert "is in use by another process" in refused.stderr
-        os.kill(second.pid, signal.SIGKILL)
-        second.wait()
+        assert saved(folder) == [records(folder)[-1]["step"]]
+        assert not (folder / "results.csv").exists()
+    last = start(resume)
+    _, err = last.communicate(timeout=120)
+    assert last.returncode == 0, err
+    assert records(folder) == records(undisturbed[-1])
+    stopped, whole = final_state(folder), final_state(undisturbed[-1])
+    assert stopped.keys() == whole.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(stopped[name], value, err_msg=name)
 
 
 def test_a_signal_before_anything_is_written(tmp_path):
-    command = [sys.executable, str(ROOT / "launch.py"), *LONG, f"--out={tmp_path / 'run'}"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(1.0)  # somewhere in its imports
+    process = start(*SWEEP, f"--out={tmp_path / 'run'}", ASKED=str(tmp_path / "asked"))
+    wait_until((tmp_path / "asked").exists, process)  # it is somewhere in its imports
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143
@@ -115,25 +108,17 @@ def test_a_signal_before_anything_is_written(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_reader_that_goes_away_does_not_stop_the_run(tmp_path):
-    small = [*SMALL, "total_steps=16_000", "eval_every=1_000"]
-    command = [sys.executable, str(ROOT / "launch.py"), "--exp=dqn", *small, f"--out={tmp_path / 'run'}"]
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
-    process.stdout.readline()
-    process.stdout.close()
-    assert process.wait(timeout=120) == 0, process.stderr.read()
-    assert (tmp_path / "run" / "results.csv").exists()
-
-
-def test_a_damaged_checkpoint_gets_one_line(undisturbed, tmp_path):
+def test_a_damaged_checkpoint_gets_one_line(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(experiments, "get", lambda name: EXPERIMENT)
     folder = tmp_path / "run"
-    shutil.copytree(undisturbed, folder)
+    assert launch.main(["launch.py", "--exp=toy", f"--out={folder}", "--quiet"]) == 0
     provenance = json.loads((folder / "provenance.json").read_text())
     del provenance["finished"]
     (folder / "provenance.json").write_text(json.dumps(provenance))
     file = max((f for f in (folder / "pieces").rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
     file.write_bytes(file.read_bytes()[:-1])
-    done = run(f"--resume={folder}", check=2)
-    assert "is damaged" in done.stderr
-    assert done.stderr.count("\n") == 1
+    capfd.readouterr()
+    assert launch.main(["launch.py", f"--resume={folder}"]) == 2
+    told = capfd.readouterr().err
+    assert "is damaged" in told
+    assert told.count("\n") == 1

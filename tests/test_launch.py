@@ -40,6 +40,7 @@ class TestWithoutJax:
             ("--exp=dqn", "--out=tests"): 2,
             ("--resume=nowhere",): 2,
             ("--resume=tests",): 2,
+            ("--report=nowhere",): 2,
         }
         code = (
             "import sys, launch\n"
@@ -131,7 +132,7 @@ BAD = [
     (["--report=x", "--seed=3"], "--seed contradicts --report"),
     (["--exp="], "Unknown experiment ''"),
     (["--exp=dqn", "--out="], "--out=: expected a folder"),
-    (["--exp=dqn", "--out=/proc/run"], "--out=/proc/run cannot be written"),
+    (["--exp=vectors", "--out=/proc/run"], "--out=/proc/run cannot be written"),
     (["--exp=dqn", "-x"], "Unknown flag"),
     (["--exp=dqn", "--sweep=best"], "Unknown --sweep=best. Choose one of: games, "),
     (["--exp=image_classification", "--sweep=bets"], "Unknown --sweep=bets. Did you mean 'best'?"),
@@ -166,7 +167,7 @@ BAD = [
     (["--exp=dqn", "--devices=0"], "--devices=0: expected a number in (0, inf)"),
     (["--exp=dqn", "--max-memory=-1"], "--max-memory=-1.0: expected gigabytes in (0, inf)"),
     (["--exp=dqn", "--devices=2", "--parallel=devices"], "--devices divides batches, --parallel=devices"),
-    (["--exp=dqn", "--devices=64"], "--devices=64: expected at most 1, as many as there are."),
+    (["--exp=vectors", "--devices=64"], "--devices=64: expected at most 1, as many as there are."),
     (["--exp=dqn", "--ray-cpus=2"], "--ray-cpus is of Ray: expected --engine=ray beside it."),
     (["--exp=dqn", "--engine=ray", "--ray-cpus=nan"], "--ray-cpus=nan: expected cores in (0, inf)"),
     (["--exp=dqn", "--engine=ray", "--ray-cpus=0"], "--ray-cpus=0.0: expected cores in (0, inf)"),
@@ -230,6 +231,7 @@ class TestRuns:
         assert main("--report=a", "b", "--out=both.html") == 0
         assert "2 runs compared" in (tmp_path / "both.html").read_text()
 
+    @pytest.mark.usefixtures("undrawn")
     def test_flags_may_follow_fields(self, tmp_path):
         assert (
             main("--exp=toy", "learning_rate=0.1,0.2", "--seeds=2", "--seed=5", "--out=here", "--quiet") == 0
@@ -237,6 +239,7 @@ class TestRuns:
         config = json.loads((tmp_path / "here" / "config.json").read_text())
         assert [t["seed"] for t in config["trials"]] == [5, 6, 5, 6]
 
+    @pytest.mark.usefixtures("undrawn")
     def test_every_trial_diverged(self, capsys):
         assert main("--exp=toy", "learning_rate=1e30", "--out=x", "--quiet") == 1
         assert capsys.readouterr().err.startswith("launch.py: trial 0 diverged: ")
@@ -257,6 +260,7 @@ class TestRuns:
         with pytest.raises(UsageError):
             main("--exp=toy", "dimension=0", "--debug")
 
+    @pytest.mark.usefixtures("undrawn")
     def test_figures_that_fail_leave_the_results(self, tmp_path, capsys):
         assert main("--exp=toy", "fail_late=true", "--out=x") == 1
         assert "no paint left" in capsys.readouterr().err
@@ -279,6 +283,7 @@ class TestRuns:
         assert "12 trials in all; nothing was run and nothing was written." in out
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.usefixtures("undrawn")
     def test_a_named_sweep_of_draws_takes_its_number_from_the_command_line(
         self, tmp_path, monkeypatch, capsys
     ):
@@ -304,6 +309,7 @@ class TestRuns:
         assert "launch.py: trial 1 diverged: " in capsys.readouterr().err
         assert "waiting" not in (tmp_path / "x" / "results.csv").read_text()
 
+    @pytest.mark.usefixtures("undrawn")
     def test_a_resume_keeps_the_layout(self, tmp_path, monkeypatch):
         seen = []
         run = session.Session.run
@@ -315,6 +321,7 @@ class TestRuns:
         assert main("--resume=x", "--quiet", "--parallel=vmap") == 1
         assert seen == ["map", "map", "vmap"]
 
+    @pytest.mark.usefixtures("undrawn")
     def test_resume_of_a_finished_run(self, capsys):
         assert main("--exp=toy", "--out=x", "--quiet") == 0
         assert main("--resume=x") == 2

@@ -53,7 +53,7 @@ class TestPCA:
 
     def test_vmap(self):
         stacked = jnp.stack([TALL, 2 * TALL])
-        pca = jax.vmap(lambda x: fit_pca(x, 2))(stacked)
+        pca = jax.jit(jax.vmap(lambda x: fit_pca(x, 2)))(stacked)
         np.testing.assert_allclose(pca.variances[1], 4 * fit(TALL, 2).variances, rtol=1e-5)
         assert jax.vmap(lambda p, x: p.encode(x))(pca, stacked).shape == (2, 80, 2)
 
@@ -140,7 +140,7 @@ class TestLinearProbe:
         np.testing.assert_array_equal(same, other)
 
     def test_vmap_over_penalties(self):
-        predict = jax.vmap(lambda l2: linear_probe(CODES, LABELS, 3, CODES, l2))
+        predict = jax.jit(jax.vmap(lambda l2: linear_probe(CODES, LABELS, 3, CODES, l2)))
         weak, strong = predict(jnp.float32([1e-3, 1e4]))
         assert (weak == LABELS).mean() > 0.7
         # With hardly any weights left, the bias decides: the most frequent class.

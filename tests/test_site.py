@@ -185,6 +185,7 @@ def launched(command, project, status=0):
     return done
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_troubleshooting_quotes_the_program(tmp_path, monkeypatch, capsys):
     """All of its commands in turn, in a folder without data and as if no extra were installed."""
     monkeypatch.chdir(tmp_path)

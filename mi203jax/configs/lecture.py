@@ -55,6 +55,7 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
             ("full",),
         ),
     ),
+    "sequences": (Form(), Form("cell", ("total_steps=5_000", "eval_every=5_000"))),
     "vectors": (Form(), Form("losses")),
 }
 """Of experiments that take longer than three minutes by default, or whose slides ask for more than one trial.

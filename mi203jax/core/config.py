@@ -12,6 +12,7 @@ import math
 import re
 import sys
 import typing
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar, dataclass_transform
 
 from mi203jax.core.errors import UsageError, did_you_mean
@@ -125,6 +126,24 @@ def register_pytrees() -> None:
                 cls, [*zip(leaves, children, strict=True), *zip(statics, aux, strict=True)]
             ),
         )
+
+
+def without_traced(c: T) -> T:
+    """The configuration without what may differ from trial to trial: to read it raises UsageError."""
+    fields = dataclasses.fields(typing.cast(Any, c))
+    hidden = {f.name: property(_varying(f.name)) for f in fields if not f.metadata["static"]}
+    seen = [(f.name, getattr(c, f.name)) for f in fields if f.name not in hidden]
+    return typing.cast(T, _rebuild(type(type(c).__name__, (type(c),), hidden), seen))
+
+
+def _varying(name: str) -> Callable[[object], Any]:
+    def read(_: object) -> Any:
+        raise UsageError(
+            f"{name} was asked for by the task's `data`, which all trials of a program share, while {name} "
+            "may differ between them: declare it `static`, or use it in `init` or `step`."
+        )
+
+    return read
 
 
 def _rebuild(cls: type, items: list[tuple[str, Any]]) -> Any:

@@ -48,7 +48,7 @@ def plan(task: Task, trials: Sequence[RunConfig], options: Options, workers: int
 def program(task: Task, configs: Sequence[RunConfig], options: Options) -> Group:
     """The program of a piece."""
     layout = layout_of(task, configs, options.parallel, options.devices)
-    return Group(task, configs, task.data(configs[0]), layout)
+    return Group(task, configs, task.shared_data(configs[0]), layout)
 
 
 def _fitting(

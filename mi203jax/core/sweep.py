@@ -53,7 +53,7 @@ def sweep(
     for members in group(configs):
         chosen = [configs[i] for i in members]
         layout = layout_of(task, chosen, parallel)
-        given = data if data is not None else task.data(chosen[0])
+        given = data if data is not None else task.shared_data(chosen[0])
         own_keys = None if keys is None else keys[jnp.array(members)]
         ended = _run(task, chosen, given, own_keys, layout)
         trained |= dict(zip(members, ended, strict=True))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mi203jax.core.config import register_pytrees
+from mi203jax.core.config import RunConfig, register_pytrees, without_traced
 
 register_pytrees()
 
@@ -97,7 +97,7 @@ class Task(NamedTuple):
         evaluate: (config, state, data) -> metrics, on examples or episodes that are not trained on.
         figures: (config, state, data) -> {name: figure}, on the host, for one trial, after the run.
         data: config -> arrays that all trials of a program share, or a `Streaming`; called once a
-            program, on the host.
+            program, on the host, with a configuration whose traced fields, the seed too, cannot be read.
         objective: the metric by which trials are compared, such as "eval/return".
         best: whether a larger or a smaller objective is better.
         on_cpu: how a CPU runs the trials of a program: "vmap", side by side, which wins for small models;
@@ -116,6 +116,14 @@ class Task(NamedTuple):
     on_cpu: Literal["vmap", "map"] = "vmap"
     beside: tuple[str, ...] = ()
     curves: tuple[str, ...] = ()
+
+    def shared_data(self, config: RunConfig) -> PyTree:
+        """What `data` gives to a program, by the static fields of one of its trials.
+
+        Raises:
+            UsageError: if `data` reads a field that may differ between the trials.
+        """
+        return self.data(without_traced(config))
 
     @property
     def compared_by(self) -> dict[str, str]:

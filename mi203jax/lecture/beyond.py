@@ -126,13 +126,15 @@ SIGNALS = (
                 "the sizes of an LSTM's weights",
                 named("mi203jax.nn.cells", "num_parameters"),
                 (Ran("sequences", "cell"),),
-                (Shown("comparison.png", "classification.md#figures", of_sweep=True),),
+                (Shown("comparison.png", "figures/comparison_cell.png", of_sweep=True),),
+                metrics=("eval/accuracy",),
             ),
             Row(
                 "RNN, LSTM and GRU in motion",
                 named("mi203jax.nn.recurrent", "unroll_gates"),
                 (Ran("sequences"),),
                 (Shown("gates.gif"),),
+                ", of a GRU; another by cell=lstm or cell=rnn",
             ),
             Row(
                 "one character after the other",

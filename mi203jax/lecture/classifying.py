@@ -10,13 +10,17 @@ def images(sweep: str = "") -> tuple[Ran, ...]:
     return (Ran("image_classification", sweep),)
 
 
-COMPARISON = (Shown("comparison.png", "classification.md#figures", of_sweep=True),)
 ACCURACY = ("eval/accuracy",)
+
+
+def comparison(sweep: str) -> Shown:
+    """What a sweep of one choice comes to."""
+    return Shown("comparison.png", f"figures/comparison_{sweep}.png", of_sweep=True)
 
 
 def choice(text: str, functions: tuple[str, ...], sweep: str, judge: Judge | None = None) -> Row:
     """A row on one choice, whose values a sweep compares."""
-    return Row(text, functions, images(sweep), COMPARISON, metrics=ACCURACY, judge=judge)
+    return Row(text, functions, images(sweep), (comparison(sweep),), metrics=ACCURACY, judge=judge)
 
 
 CLASSIFYING = (
@@ -102,7 +106,7 @@ CLASSIFYING = (
                 "transformed inputs",
                 named("mi203jax.augment", "affine", "shift", "flip", "cutout", "noise", "mix_up"),
                 images("augment"),
-                (Shown("inputs.png"), *COMPARISON),
+                (Shown("inputs.png"), comparison("augment")),
                 metrics=ACCURACY,
                 judge=judges.Ahead("augment", "(affine)", "()"),
             ),
@@ -127,17 +131,17 @@ CLASSIFYING = (
                 '"adagrad": θ ← θ − λ∇I / (‖∇I‖ + ε)',
                 named("mi203jax.optim", "normalized_gradient"),
                 images("optimizer"),
-                COMPARISON,
+                (comparison("optimizer"),),
                 standard=named("mi203jax.optim", "adagrad"),
             ),
             Row(
                 "θ ← θ − λω, ω ← γω + (1 − γ)∇I",
                 named("mi203jax.optim", "momentum_ema"),
                 images("optimizer"),
-                COMPARISON,
+                (comparison("optimizer"),),
                 standard=named("mi203jax.optim", "heavy_ball"),
             ),
-            Row("Adam", named("mi203jax.optim", "adam"), images("optimizer"), COMPARISON),
+            Row("Adam", named("mi203jax.optim", "adam"), images("optimizer"), (comparison("optimizer"),)),
         ),
     ),
     Slide(
@@ -177,7 +181,7 @@ CLASSIFYING = (
                 "cost functions",
                 named("mi203jax.losses", "softmax_cross_entropy", "focal"),
                 images("loss"),
-                (*COMPARISON, Shown("calibration.png"), Shown("confusion.png"), Shown("mistakes.png")),
+                (comparison("loss"), Shown("calibration.png"), Shown("confusion.png"), Shown("mistakes.png")),
                 ", and those above",
                 metrics=ACCURACY,
             ),

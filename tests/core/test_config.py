@@ -22,6 +22,7 @@ from mi203jax.core.config import (
     static_part,
     to_dict,
     traced,
+    without_traced,
 )
 from mi203jax.core.errors import UsageError
 
@@ -154,6 +155,14 @@ class TestPytree:
     def test_anything_may_stand_in_for_a_leaf(self):
         assert jax.tree.map(lambda _: None, Example()).rate is None
         assert jax.tree.map(lambda x: -x - 1, Example()).rate == -1.5  # outside its interval: not checked
+
+    def test_what_trials_share_has_no_leaves(self):
+        c = without_traced(Example(name="b", widths=(8,)))
+        assert isinstance(c, Example)
+        assert (c.name, c.widths, c.kind, c.total_steps) == ("b", (8,), "huber", Example().total_steps)
+        for name in ("rate", "count", "seed"):
+            with pytest.raises(UsageError, match=f"{name} was asked for by the task's `data`.*`static`"):
+                getattr(c, name)
 
     def test_under_vmap(self):
         stacked = jax.tree.map(lambda *x: jnp.stack(x), Example(rate=0.25), Example(rate=1.0))

@@ -54,7 +54,7 @@ class TestPeak:
     ("task", "config"),
     [
         (vectors.task, Vectors()),
-        (image_classification.task, ImageClassification(channels=(16, 32))),
+        (image_classification.task, ImageClassification(channels=(16,), convs=1)),
         (pqn.task, PQN(env="Catch-bsuite", num_envs=16, num_steps=8, minibatches=2)),
     ],
     ids=["vectors", "images", "pqn"],

@@ -56,6 +56,14 @@ def test_data_is_given_or_asked_for():
     assert asked == [2, 3]
 
 
+@pytest.mark.parametrize("name", ["noise", "seed"])
+def test_data_cannot_depend_on_what_differs_between_trials(name):
+    """It is made once for all of them: the first one's would be everyone's."""
+    with_data = task._replace(data=lambda c: np.full(3, getattr(c, name)))
+    with pytest.raises(UsageError, match=f"{name} was asked for by the task's `data`"):
+        mi203jax.sweep(with_data, [Toy(), Toy()])
+
+
 def test_refusals():
     with pytest.raises(ValueError, match="expected 4 keys, one for each configuration, got 2"):
         mi203jax.sweep(task, CONFIGS, keys=jax.random.split(jax.random.key(0), 2))

@@ -154,16 +154,15 @@ class TestAveragePrecision:
     def test_only_the_hundred_best(self):
         rng = np.random.default_rng(0)
         corner = rng.integers(0, 30, (2, 130, 2))
-        found = jnp.asarray(
-            np.concatenate([corner, corner + rng.integers(1, 12, (2, 130, 2))], -1), jnp.float32
-        )
-        labels = jnp.asarray(rng.random((2, 130)) < 0.1, jnp.int32)
+        found = np.concatenate([corner, corner + rng.integers(1, 12, (2, 130, 2))], -1).astype(np.float32)
+        labels = (rng.random((2, 130)) < 0.1).astype(np.int32)
         # Scores grow, so that the first ones of class 0, each on an object of its own, are cut off.
-        detections = Detections(found, jnp.tile(jnp.arange(130.0), (2, 1)), labels, labels >= 0)
+        scores = np.tile(np.arange(130, dtype=np.float32), (2, 1))
+        detections = Detections(found, scores, labels, labels >= 0)
         for some in (slice(0, 9), slice(15, 24), slice(60, 69)):
             truth = GroundTruth(found[:, some], labels[:, some], labels[:, some] >= 0)
             assert_equal(ours(detections, truth, num_classes=2), evaluated(detections, truth, 2))
-        _, _, score = precision_recall(detections, truth, 0)
+        score = np.asarray(curve(detections, truth, 0, threshold=0.5)[2])
         best = [np.sort(s[k == 0])[-100:] for s, k in zip(detections.scores, labels, strict=True)]
         np.testing.assert_array_equal(score[~np.isnan(score)], np.sort(np.concatenate(best))[::-1])
 

@@ -8,6 +8,7 @@ import pytest
 
 from mi203jax.models import Classifier, Stack
 from mi203jax.nn.initializers import INITIALIZERS
+from tests.models.compiled import apply, drawn, init
 
 IMAGES = jax.random.normal(jax.random.key(0), (6, 8, 8, 2))
 
@@ -35,19 +36,22 @@ class TestAgainstFlax:
     network = Classifier(7, channels=(3, 4), convs=1, hidden=(5,))
 
     def test_training_and_evaluation(self, strict):
-        variables = self.network.init(jax.random.key(1), IMAGES)
+        variables = drawn(self.network, IMAGES)
         params, stats = variables["params"], variables["batch_stats"]
         theirs = {"params": as_reference(params), "batch_stats": stats}
-        ours, new = self.network.apply(variables, IMAGES, True, mutable=["batch_stats"])
+        ours, new = apply(self.network, variables, IMAGES, train=True, mutable=("batch_stats",))
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            expected, expected_new = Reference().apply(theirs, IMAGES, True, mutable=["batch_stats"])
-            expected_eval = Reference().apply(theirs, IMAGES, False)
+            reference = jax.jit(Reference().apply, static_argnums=2, static_argnames="mutable")
+            expected, expected_new = reference(theirs, IMAGES, True, mutable=("batch_stats",))
+            expected_eval = reference(theirs, IMAGES, False)
         np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-4)
         for layer in stats:
             np.testing.assert_allclose(
                 new["batch_stats"][layer]["mean"], expected_new["batch_stats"][layer]["mean"], atol=1e-5
             )
-        np.testing.assert_allclose(self.network.apply(variables, IMAGES), expected_eval, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            apply(self.network, variables, IMAGES), expected_eval, rtol=1e-3, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize(
@@ -64,26 +68,28 @@ class TestAgainstFlax:
 )
 def test_sizes(fields, first_dense):
     network = Classifier(**{"outputs": 3, "channels": (3, 4), "convs": 2, **fields})
-    params = network.init(jax.random.key(0), IMAGES)["params"]
-    assert params["Dense_0"]["w"].shape == (first_dense, 3)
-    assert network.apply(network.init(jax.random.key(0), IMAGES), IMAGES).shape == (6, 3)
+    variables = jax.eval_shape(network.init, jax.random.key(0), IMAGES)
+    assert variables["params"]["Dense_0"]["w"].shape == (first_dense, 3)
+    assert jax.eval_shape(network.apply, variables, IMAGES).shape == (6, 3)
 
 
 def test_normalised_layers_have_no_bias_of_their_own():
     for normalization, names in (("none", {"w", "bias"}), ("batch", {"w"}), ("layer", {"w"})):
         network = Classifier(3, channels=(4,), normalization=normalization)
-        assert set(network.init(jax.random.key(0), IMAGES)["params"]["Conv_0"]) == names
+        variables = jax.eval_shape(network.init, jax.random.key(0), IMAGES)
+        assert set(variables["params"]["Conv_0"]) == names
 
 
 class TestDropout:
     network = Classifier(3, channels=(), hidden=(64,), normalization="none", dropout=0.5, use_dropout=True)
 
     def test_only_while_training_and_by_its_key(self):
-        variables = self.network.init(jax.random.key(0), IMAGES)
-        plain = self.network.apply(variables, IMAGES)
-        np.testing.assert_array_equal(plain, self.network.apply(variables, IMAGES))
+        variables = drawn(self.network, IMAGES)
+        plain = apply(self.network, variables, IMAGES)
+        np.testing.assert_array_equal(plain, apply(self.network, variables, IMAGES))
         one, other = (
-            self.network.apply(variables, IMAGES, True, rngs={"dropout": jax.random.key(k)}) for k in (1, 2)
+            apply(self.network, variables, IMAGES, train=True, rngs={"dropout": jax.random.key(k)})
+            for k in (1, 2)
         )
         assert (one != plain).any()
         assert (one != other).any()
@@ -94,10 +100,9 @@ class TestSpectralNorm:
 
     def test_weights_have_a_largest_singular_value_of_one(self):
         """The layer's answer is linear but for its bias, 0 at first."""
-        variables = self.network.init(jax.random.key(0), IMAGES)
-        update = jax.jit(lambda v: self.network.apply(v, IMAGES, True, mutable=["spectral"])[1])
+        variables = init(self.network, jax.random.key(0), IMAGES)
         for _ in range(50):
-            variables = {**variables, **update(variables)}
+            variables |= apply(self.network, variables, IMAGES, train=True, mutable=("spectral",))[1]
         network = Classifier(3, channels=(4,), convs=1, normalization="none")
         params = variables["params"]
         divided = {
@@ -105,20 +110,20 @@ class TestSpectralNorm:
             for layer, own in params.items()
         }
         np.testing.assert_allclose(
-            self.network.apply(variables, IMAGES),
-            network.apply({"params": divided}, IMAGES),
+            apply(self.network, variables, IMAGES),
+            apply(network, {"params": divided}, IMAGES),
             rtol=1e-3,
             atol=1e-5,
         )
 
     def test_evaluation_leaves_the_state_alone(self):
-        variables = self.network.init(jax.random.key(0), IMAGES)
-        _, after = self.network.apply(variables, IMAGES, mutable=["spectral"])
+        variables = drawn(self.network, IMAGES)
+        _, after = apply(self.network, variables, IMAGES, mutable=("spectral",))
         jax.tree.map(np.testing.assert_array_equal, variables["spectral"], after["spectral"])
 
     def test_weights_of_zero(self):
         network = Classifier(3, channels=(), spectral=True, kernel_init=nn.initializers.zeros)
-        assert np.isfinite(network.apply(network.init(jax.random.key(0), IMAGES), IMAGES)).all()
+        assert np.isfinite(apply(network, init(network, jax.random.key(0), IMAGES), IMAGES)).all()
 
 
 @pytest.mark.parametrize("name", INITIALIZERS)
@@ -128,7 +133,7 @@ def test_initial_scale_is_a_factor(name):
         Classifier(3, (), hidden=(5,), normalization="none", kernel_init=INITIALIZERS[name](scale))
         for scale in (1.0, 2.0)
     )
-    y1, y2 = (n.apply(n.init(jax.random.key(0), IMAGES), IMAGES) for n in (one, two))
+    y1, y2 = (apply(n, init(n, jax.random.key(0), IMAGES), IMAGES) for n in (one, two))
     np.testing.assert_allclose(y2, 4 * y1, rtol=1e-4, atol=1e-5)
 
 
@@ -151,15 +156,14 @@ class TestDepth:
                 x = nn.relu(nn.Dense(5, kernel_init=he)(x))
                 return nn.Dense(3, kernel_init=he)(x)
 
-        ours = self.network(depth=0).init(jax.random.key(0), self.x)
-        theirs = Plain().init(jax.random.key(0), self.x)["params"]
+        ours, theirs = (init(n, jax.random.key(0), self.x) for n in (self.network(depth=0), Plain()))
         assert set(ours) == {"params", "features"}
-        jax.tree.map(np.testing.assert_array_equal, as_reference(ours["params"]), theirs)
+        jax.tree.map(np.testing.assert_array_equal, as_reference(ours["params"]), theirs["params"])
 
     @pytest.mark.parametrize("residual", [False, True])
     def test_stands_between_them(self, residual):
         network = self.network(depth=3, residual=residual, slope=0.1)
-        variables = network.init(jax.random.key(0), self.x)
+        variables = init(network, jax.random.key(0), self.x)
         params = jax.tree.map(np.asarray, variables["params"])
 
         def layer(x, p, i=...):
@@ -170,8 +174,8 @@ class TestDepth:
         for i in range(3):
             x = layer(x, params["stack"]["Dense_0"], i) + residual * x
         expected = x @ params["Dense_2"]["w"] + params["Dense_2"]["bias"]
-        np.testing.assert_allclose(network.apply(variables, self.x), expected, rtol=1e-4, atol=1e-6)
-        shallow = self.network().init(jax.random.key(0), self.x)["params"]
+        np.testing.assert_allclose(apply(network, variables, self.x), expected, rtol=1e-4, atol=1e-6)
+        shallow = init(self.network(), jax.random.key(0), self.x)["params"]
         jax.tree.map(np.testing.assert_array_equal, {n: params[n] for n in shallow}, shallow)
 
     def test_has_the_choices_of_the_other_layers(self):
@@ -196,9 +200,8 @@ class TestDepth:
 
 def test_features_of_each_stage():
     network = Classifier(3, channels=(3, 4))
-    variables = network.init(jax.random.key(0), IMAGES)
-    variables.pop("features", None)
-    _, found = network.apply(variables, IMAGES, mutable=["features"])
+    variables = drawn(network, IMAGES)
+    _, found = apply(network, variables, IMAGES, mutable=("features",))
     assert {n: v[0].shape for n, v in found["features"].items()} == {
         "stage0": (6, 8, 8, 3), "stage1": (6, 4, 4, 4), "last": (6, 16),
     }  # fmt: skip

@@ -1,5 +1,7 @@
 """Recurrent networks against the functions that they are composed of."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from mi203jax.models import Recurrent, SequenceClassifier
 from mi203jax.nn import CELLS, num_parameters, unroll, unroll_bidirectional
 from mi203jax.sequences import Sequences
+from tests.models.compiled import apply, drawn, init
 
 KEY = jax.random.key(0)
 X = jax.random.normal(KEY, (4, 9, 3))
@@ -22,10 +25,11 @@ class TestRecurrent:
     @pytest.mark.parametrize("cell", CELLS)
     def test_layers_are_unrolled_one_upon_the_other(self, cell):
         network = Recurrent(cell, 5, layers=2)
-        variables = network.init(KEY, X, LENGTHS)
-        outputs, states = network.apply(variables, X, LENGTHS)
-        below, first = unroll(CELLS[cell], variables["params"]["layer0"], X, LENGTHS)
-        above, second = unroll(CELLS[cell], variables["params"]["layer1"], below, LENGTHS)
+        variables = drawn(network, X, LENGTHS)
+        outputs, states = apply(network, variables, X, LENGTHS)
+        layer = jax.jit(functools.partial(unroll, CELLS[cell]))
+        below, first = layer(variables["params"]["layer0"], X, LENGTHS)
+        above, second = layer(variables["params"]["layer1"], below, LENGTHS)
         np.testing.assert_allclose(outputs, above, rtol=1e-6)
         for a, b in zip(jax.tree.leaves(states), jax.tree.leaves([first, second]), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-6)
@@ -34,18 +38,18 @@ class TestRecurrent:
 
     def test_both_ways(self):
         network = Recurrent("gru", 5, bidirectional=True)
-        variables = network.init(KEY, X)
+        variables = init(network, KEY, X)
         params = variables["params"]["forward0"], variables["params"]["backward0"]
-        expected, _ = unroll_bidirectional(CELLS["gru"], params, X, LENGTHS)
-        np.testing.assert_allclose(network.apply(variables, X, LENGTHS)[0], expected, rtol=1e-6)
+        expected, _ = jax.jit(functools.partial(unroll_bidirectional, CELLS["gru"]))(params, X, LENGTHS)
+        np.testing.assert_allclose(apply(network, variables, X, LENGTHS)[0], expected, rtol=1e-6)
         assert (params[0]["w_input"] != params[1]["w_input"]).any()
 
     def test_goes_on_where_it_stopped(self):
         network = Recurrent("lstm", 5, layers=2)
-        variables = network.init(KEY, X)
-        whole, end = network.apply(variables, X)
-        first, states = network.apply(variables, X[:, :4])
-        rest, last = network.apply(variables, X[:, 4:], None, states)
+        variables = drawn(network, X)
+        whole, end = apply(network, variables, X)
+        first, states = apply(network, variables, X[:, :4])
+        rest, last = apply(network, variables, X[:, 4:], None, states)
         np.testing.assert_allclose(jnp.concatenate([first, rest], 1), whole, rtol=1e-5, atol=1e-6)
         for a, b in zip(jax.tree.leaves(last), jax.tree.leaves(end), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
@@ -59,11 +63,11 @@ class TestRecurrent:
 
     def test_computing_states_again_changes_nothing(self):
         network = Recurrent("gru", 5)
-        variables = network.init(KEY, X)
+        variables = drawn(network, X)
 
         def slope(checkpoint):
             again = Recurrent("gru", 5, checkpoint=checkpoint)
-            return jax.grad(lambda v: again.apply(v, X, LENGTHS)[0].sum())(variables)
+            return jax.jit(jax.grad(lambda v: again.apply(v, X, LENGTHS)[0].sum()))(variables)
 
         for a, b in zip(jax.tree.leaves(slope(0)), jax.tree.leaves(slope(4)), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
@@ -77,12 +81,12 @@ class TestSequenceClassifier:
 
     def test_padding_changes_nothing(self, pooling, bidirectional):
         network = self.made(pooling, bidirectional)
-        variables = network.init(KEY, Sequences(X, LENGTHS))
+        variables = drawn(network, Sequences(X, LENGTHS))
         padding = jnp.arange(9)[:, None] >= LENGTHS[:, None, None]
-        scores = network.apply(variables, Sequences(jnp.where(padding, jnp.nan, X), LENGTHS))
+        scores = apply(network, variables, Sequences(jnp.where(padding, jnp.nan, X), LENGTHS))
         assert scores.shape == (4, 6)
         for i, n in enumerate(LENGTHS):
-            alone = network.apply(variables, Sequences(X[i : i + 1, :n], None))
+            alone = apply(network, variables, Sequences(X[i : i + 1, :n], None))
             np.testing.assert_allclose(scores[i], alone[0], rtol=1e-4, atol=1e-6)
 
 
@@ -91,18 +95,20 @@ def test_drops_units_while_training_alone():
         return SequenceClassifier(6, Recurrent("gru", 5), "mean", rate)
 
     x = Sequences(X, LENGTHS)
-    variables = made(0.5).init(KEY, x)
-    one, other = (made(0.5).apply(variables, x, True, rngs={"dropout": k}) for k in jax.random.split(KEY))
+    variables = drawn(made(0.5), x)
+    one, other = (
+        apply(made(0.5), variables, x, train=True, rngs={"dropout": k}) for k in jax.random.split(KEY)
+    )
     assert (one != other).any()
-    np.testing.assert_array_equal(made(0.5).apply(variables, x), made(0.0).apply(variables, x))
+    np.testing.assert_array_equal(apply(made(0.5), variables, x), apply(made(0.0), variables, x))
 
 
 def test_attention_weighs_moments():
     """Scores of a small network, whose softmax within the signal weighs the outputs."""
     network = SequenceClassifier(6, Recurrent("gru", 5), "attention")
     x = Sequences(X, LENGTHS)
-    variables = network.init(KEY, x)
-    scores, kept = network.apply(variables, x, mutable=["features"])
+    variables = drawn(network, x)
+    scores, kept = apply(network, variables, x, mutable=("features",))
     outputs, attention = (np.asarray(kept["features"][n][0], np.float64) for n in ("outputs", "attention"))
     for i, n in enumerate(LENGTHS):
         weights = np.exp(attention[i, :n]) / np.exp(attention[i, :n]).sum()

@@ -7,6 +7,7 @@ import pytest
 
 from mi203jax.models import Stack
 from mi203jax.nn.initializers import INITIALIZERS
+from tests.models.compiled import apply, drawn, init
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -17,11 +18,8 @@ WEIGHT = jax.random.normal(jax.random.key(1), (BATCH, WIDTH))
 
 
 def some_variables(network):
-    """None of them as they begin: each layer has its own, and variances are positive."""
-    variables = {n: v for n, v in network.init(jax.random.key(2), X).items() if n != "perturbations"}
-    leaves, tree = jax.tree.flatten(variables)
-    noise = [jax.random.uniform(jax.random.key(i), leaf.shape) for i, leaf in enumerate(leaves)]
-    return jax.tree.unflatten(tree, [leaf + n for leaf, n in zip(leaves, noise, strict=True)])
+    """Each layer has its own."""
+    return {n: v for n, v in drawn(network, X).items() if n != "perturbations"}
 
 
 def to_torch(tree):
@@ -83,7 +81,7 @@ class TestInitialWeights:
 
     def weights(self, name):
         network = Stack(self.width, normalization="none", depth=self.depth, kernel_init=INITIALIZERS[name]())
-        w = network.init(jax.random.key(0), jnp.ones((2, self.width)))["params"]["Dense_0"]["w"]
+        w = init(network, jax.random.key(0), jnp.ones((2, self.width)))["params"]["Dense_0"]["w"]
         assert w.shape == (self.depth, self.width, self.width)
         assert len(np.unique(np.asarray(w[:, 0, 0]))) == self.depth  # each layer draws its own
         return np.asarray(w, np.float64)
@@ -105,22 +103,21 @@ def test_each_layer_drops_its_own():
 
     network = Stack(64, normalization="none", dropout=0.5, use_dropout=True, kernel_init=identity, depth=3)
     x = jnp.ones((64, 64))
-    variables = network.init(jax.random.key(0), x)
-    y = np.asarray(network.apply(variables, x, True, rngs={"dropout": jax.random.key(1)}))
+    variables = init(network, jax.random.key(0), x)
+    y = np.asarray(apply(network, variables, x, train=True, rngs={"dropout": jax.random.key(1)}))
     assert set(np.unique(y)) == {0.0, 8.0}
     assert abs((y > 0).mean() - 1 / 8) < 0.03  # of 4,096; with one mask for all layers, it is a half
 
 
 def test_each_layer_is_divided_by_its_own_singular_value():
     network = Stack(WIDTH, normalization="none", spectral=True, depth=3)
-    variables = network.init(jax.random.key(0), X)
-    update = jax.jit(lambda v: network.apply(v, X, True, mutable=["spectral"])[1])
+    variables = init(network, jax.random.key(0), X)
     for _ in range(100):
-        variables = {**variables, **update(variables)}
+        variables |= apply(network, variables, X, train=True, mutable=("spectral",))[1]
     expected = np.asarray(X)
     for w in np.asarray(variables["params"]["Dense_0"]["w"]):
         expected = np.maximum(expected @ (w / np.linalg.norm(w, 2)), 0)
-    np.testing.assert_allclose(network.apply(variables, X), expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(apply(network, variables, X), expected, rtol=1e-3, atol=1e-5)
 
 
 def test_another_width():

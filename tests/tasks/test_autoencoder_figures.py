@@ -27,8 +27,9 @@ def coder(depth=1, classes=10, **fields):
     image, label = blobs(60, depth), jnp.arange(60) % classes
     train, test = ({"image": image[s], "label": label[s]} for s in (slice(0, 20), slice(20, 60)))
     x = jnp.asarray(pixels(train["image"]))
-    pca, nothing = fit_pca(x, min(c.code, *x.shape)), jnp.zeros(())
-    scale = fit_statistics(train["image"])
+    # Compiled as a whole: operation by operation, each would be compiled on its own.
+    pca, nothing = jax.jit(fit_pca, static_argnums=1)(x, min(c.code, *x.shape)), jnp.zeros(())
+    scale = jax.jit(fit_statistics)(train["image"])
     statistics = autoencoder.ImageStatistics(scale, jnp.float32(16), pca, train, nothing, nothing, None)
     data = Data(Resident(train), test, statistics)
     return c, jax.jit(functools.partial(autoencoder.task.init, c))(data, jax.random.key(0)), data
@@ -59,8 +60,8 @@ def squared_errors(c, state, data):
 
 @pytest.fixture
 def few_images(monkeypatch):
-    monkeypatch.setattr(autoencoder_figures, "PAIRS", 2)
-    monkeypatch.setattr(autoencoder_figures, "DRAWN", 16)
+    for name, number in {"PAIRS": 2, "DRAWN": 16, "IMAGES": 4, "STEPS": 3}.items():
+        monkeypatch.setattr(autoencoder_figures, name, number)
 
 
 class TestAutoencoder:

@@ -28,6 +28,7 @@ SCENES = {
 C = Detection(**SCENES)
 W = SlidingWindow(**SCENES, window=8, sides=(12, 20), windows=6)
 ONE_DIGIT = {"train_split": "train[0:1]", "eval_split": "train[0:1]", "max_objects": 2}
+SMALL = {"size": 16, "smallest": 0.3, "largest": 0.5}
 
 # Compiled as a whole: operation by operation, each would be compiled on its own.
 prepare, costs, loss, judge, summarize = map(
@@ -233,10 +234,10 @@ def test_number_of_windows(fields):
 @pytest.mark.parametrize(
     ("task", "c", "least"),
     [
-        (detection.task, replace(C, convs=1, total_steps=1_600, eval_every=1_600, learning_rate=0.02), 0.5),
+        (detection.task, replace(C, **SMALL, convs=1, channels=(4, 8), stride=2, total_steps=1_600, eval_every=1_600, learning_rate=0.02), 0.5),
         (sliding_window.task, replace(W, total_steps=800, eval_every=800, learning_rate=0.01), 0.4),
     ],
-)
+)  # fmt: skip
 def test_it_learns_the_one_digit_that_there_is(task, c, least):
     c = replace(c, **ONE_DIGIT)
     data = data_of(task, c)

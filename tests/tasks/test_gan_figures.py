@@ -54,17 +54,22 @@ def real_and(test):
     return Data(Resident({"image": blobs(30)}), {"image": test}, Brightest(jnp.float32(16)))
 
 
+play_once = functools.cache(gan_figures._play)
+
+
 @pytest.fixture
 def few_losses(monkeypatch):
+    """Of few games, each played once for all figures."""
     some = {name: LOSSES[name] for name in ("non_saturating", "hinge", "wasserstein")}
     monkeypatch.setattr(gan_figures, "LOSSES", some)
+    monkeypatch.setattr(gan_figures, "_play", play_once)
 
 
 @pytest.mark.usefixtures("few_losses")
 class TestGAN:
     @pytest.mark.parametrize(("channels", "conditional"), [(1, True), (3, False)])
     def test_all_of_them_untrained(self, channels, conditional):
-        c = replace(G, conditional=conditional, loss="wasserstein", penalties=("r1",))
+        c = replace(G, conditional=conditional, loss="wasserstein", penalties=("r1", "r2"), penalty=0.5)
         images = {"image": blobs(30, channels), "label": jnp.arange(30) % 10}
         data = Data(Resident(images), images, Brightest(jnp.float32(16)))
         state = jax.jit(functools.partial(gan.init, c))(data, jax.random.key(0))

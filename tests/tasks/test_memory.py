@@ -60,7 +60,7 @@ class TestLearning:
     @staticmethod
     def answers(c, state):
         x = memory.prepare(c, memory.data(c).test)["x"]
-        return memory.network(c).apply({"params": state.params}, x)
+        return jax.jit(memory.network(c).apply)({"params": state.params}, x)
 
 
 class TestBeginning:
@@ -74,10 +74,16 @@ class TestBeginning:
         ],
     )
     def test_first_biases(self, cell, chrono, of_gates):
-        layers = beginning(replace(ADDING, cell=cell, chrono=chrono, layers=2)).params["recurrent"]
-        assert len(layers) == 2
-        for layer in layers.values():
-            np.testing.assert_array_equal(layer["bias"], np.repeat(of_gates, 8))
+        c = replace(ADDING, cell=cell, chrono=chrono, layers=2)
+
+        @jax.jit
+        def first_biases(data, key):
+            return [layer["bias"] for layer in memory.init(c, data, key).params["recurrent"].values()]
+
+        biases = first_biases(memory.data(c), jax.random.key(0))
+        assert len(biases) == 2
+        for bias in biases:
+            np.testing.assert_array_equal(bias, np.repeat(of_gates, 8))
 
     def test_trials_of_a_sweep_have_their_own(self):
         configs = [replace(ADDING, cell="lstm", forget_bias=b) for b in (1.0, 3.0)]

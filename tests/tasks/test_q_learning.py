@@ -46,16 +46,20 @@ def seeds(config, n):
     return [dataclasses.replace(config, seed=s) for s in range(n)]
 
 
+def pair(config):
+    """Two trials, of other seeds and step sizes: many tests look at the same run."""
+    return [dataclasses.replace(c, learning_rate=1e-4 * (1 + 4 * c.seed)) for c in seeds(config, 2)]
+
+
 @BOTH
 class TestTrials:
     def test_equal_their_solo_runs(self, task, config):
         """Over the first updates, to rounding: later one flipped action parts two runs."""
-        n = 8
-        configs = [dataclasses.replace(c, learning_rate=1e-4 * (1 + c.seed)) for c in seeds(config, n)]
+        configs = pair(config)
         together = last(task, *configs)
         solo = jax.jit(functools.partial(train, task, data=None))
-        for i in (0, n // 2, n - 1):
-            state, metrics = solo(configs[i], key=jax.random.key(i))
+        for i, c in enumerate(configs):
+            state, metrics = solo(c, key=jax.random.key(i))
             jax.tree.map(
                 lambda a, b, i=i: np.testing.assert_allclose(a[i], b, atol=2e-4),
                 together.carry.state.params,
@@ -74,12 +78,13 @@ class TestTrials:
         assert (jax.random.key_data(first.keys.run[0]) != jax.random.key_data(first.keys.run[1])).any()
 
     def test_the_same_seed_gives_the_same_bits(self, task, config):
-        a, b = (run(task, *seeds(config, 2)) for run in (last, last.__wrapped__))  # the second is traced anew
+        a, b = (run(task, *pair(config)) for run in (last, last.__wrapped__))  # the second is traced anew
         jax.tree.map(np.testing.assert_array_equal, a.carry.state.params, b.carry.state.params)
 
     def test_a_diverging_one_leaves_the_others_alone(self, task, config):
+        good = pair(config)
         bad = dataclasses.replace(config, learning_rate=1e38, max_grad_norm=1e38)
-        with_bad, without = last(task, config, bad), last(task, *seeds(config, 2))
+        with_bad, without = last(task, good[0], bad), last(task, *good)
         assert with_bad.finite["train/loss"].tolist() == [True, False]
         jax.tree.map(
             lambda a, b: np.testing.assert_array_equal(a[0], b[0]),
@@ -104,7 +109,7 @@ def test_every_environment(task, config):
 @BOTH
 def test_evaluation_does_not_touch_training(task, config):
     """Nor the other way: what is played is decided by a key of its own."""
-    often, seldom = (last(task, *seeds(dataclasses.replace(config, eval_every=e), 2)) for e in (64, 320))
+    often, seldom = (last(task, *pair(dataclasses.replace(config, eval_every=e))) for e in (64, 320))
     jax.tree.map(np.testing.assert_array_equal, often.carry.state.params, seldom.carry.state.params)
 
 
@@ -267,15 +272,14 @@ class TestPQN:
 @pytest.mark.parametrize(
     ("task", "config"),
     [
-        (dqn.task, DQN(env="Catch-bsuite", num_envs=16, total_steps=24_000, channels=8, hidden=(64,), replay_size=4_000,
-                       learning_starts=500, learning_rate=2e-3, batch_size=64, eval_every=24_000,
+        (dqn.task, DQN(env="Catch-bsuite", num_envs=64, total_steps=40_000, channels=2, hidden=(32,), replay_size=6_400,
+                       learning_starts=500, learning_rate=4e-3, batch_size=64, eval_every=40_000,
                        exploration_fraction=0.5)),
-        (pqn.task, PQN(env="Catch-bsuite", num_envs=32, num_steps=16, total_steps=64_000, channels=4, hidden=(64,),
-                       minibatches=8, epochs=4, learning_rate=1e-3, eval_every=64_000)),
+        (pqn.task, PQN(env="Catch-bsuite", num_envs=32, num_steps=16, total_steps=40_000, channels=2, hidden=(32,),
+                       minibatches=8, epochs=4, learning_rate=3e-3, eval_every=40_000)),
     ],
     ids=["dqn", "pqn"],
 )  # fmt: skip
-@pytest.mark.usefixtures("optimized")
 def test_learns_catch(task, config):
     """±1 an episode, about −0.6 at random."""
     returns = last(task, *seeds(config, 8)).evaluation["eval/return"]

@@ -24,16 +24,6 @@ SMALL = DQN(
 CELL_NAMES = ["rnn", "lstm", "gru"]
 
 
-def last(*configs):
-    """The last progress of a group, on the host."""
-    *_, progress = Group(dqn.task, configs, None).run(lambda: 1000)
-    return jax.device_get(progress)
-
-
-def seeds(config, n):
-    return [dataclasses.replace(config, seed=s) for s in range(n)]
-
-
 # ---- what is played ----
 
 
@@ -179,10 +169,8 @@ def test_loss_by_hand(cell, burn_in, double_q, kind):
     def normal(*shape):
         return jnp.asarray(draws.normal(size=shape), jnp.float32)
 
-    params, target = (
-        jax.tree.map(lambda p: p + 0.3 * normal(*p.shape), jax.jit(init_network)(c, k))
-        for k in jax.random.split(jax.random.key(1))
-    )
+    shapes = jax.eval_shape(init_network, c, jax.random.key(0))
+    params, target = (jax.tree.map(lambda p: 0.5 * normal(*p.shape), shapes) for _ in range(2))
     done = draws.random((4, 7)) < 0.5
     terminated = done & (draws.random((4, 7)) < 0.5)
     assert terminated.sum() > 1 < (done & ~terminated).sum()
@@ -249,28 +237,45 @@ def test_fields_must_fit_each_other(fields, message):
 # ---- whole runs ----
 
 
-def test_trials_equal_their_solo_runs():
-    c = dataclasses.replace(SMALL, memory="gru", burn_in=1)
-    configs = [dataclasses.replace(c, learning_rate=1e-4 * (1 + c.seed)) for c in seeds(c, 4)]
-    together, alone = last(*configs), last(configs[2])
+LEARNS = dataclasses.replace(
+    SMALL, memory="gru", memory_size=16, hidden=(32,), batch_size=64, sequence_length=8, burn_in=1, replay_size=4_000,
+    learning_starts=400, total_steps=4_800, eval_every=4_800, eval_episodes=256, target_period=20,
+    exploration_fraction=0.5,
+)  # fmt: skip
+TRIALS = [dataclasses.replace(LEARNS, seed=s, learning_rate=2e-3 + 5e-4 * s) for s in range(3)]
+
+
+def reports(*configs):
+    """What a group of trials is at first, after 60 iterations, of which 10 learn, and so on; on the host."""
+    return map(jax.device_get, Group(dqn.task, configs, None).run(lambda: 60))
+
+
+@pytest.fixture(scope="module")
+def learnt():
+    return list(reports(*TRIALS))
+
+
+def test_trials_equal_their_solo_runs(learnt):
+    """To rounding, which one flipped action makes more of: over the first updates."""
+    begin, soon, *_ = learnt
+    alone = reports(TRIALS[2])
+    np.testing.assert_allclose(
+        begin.evaluation["eval/return"][2], next(alone).evaluation["eval/return"][0], rtol=1e-3
+    )
+    one = next(alone)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a[2], b[0], atol=2e-4),
-        together.carry.state.params,
-        alone.carry.state.params,
+        soon.carry.state.params,
+        one.carry.state.params,
     )
-    for name in ("train/return", "train/loss", "eval/return"):
-        np.testing.assert_allclose(together.evaluation[name][2], alone.evaluation[name][0], rtol=1e-3)
+    for name in ("train/return", "train/loss"):
+        np.testing.assert_allclose(soon.training[name][2], one.training[name][0], rtol=1e-3)
 
 
-def test_memory_helps_where_something_is_hidden():
+def test_memory_helps_where_something_is_hidden(learnt):
     """MemoryChain pays 1 for the bit that it showed at first, and −1 for the other: 0 on average at random.
 
     No network without memory can do better, for the observations that ask are all alike: see
     `test_memory_chain_hides_what_it_asks_for`.
     """
-    c = dataclasses.replace(
-        SMALL, memory="gru", memory_size=16, hidden=(32,), batch_size=64, sequence_length=8, replay_size=4_000,
-        learning_starts=400, total_steps=4_800, eval_every=4_800, eval_episodes=256, target_period=20,
-        exploration_fraction=0.5, learning_rate=2e-3,
-    )  # fmt: skip
-    assert last(*seeds(c, 3)).evaluation["eval/return"].min() > 0.9
+    assert learnt[-1].evaluation["eval/return"].min() > 0.9

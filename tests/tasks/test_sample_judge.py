@@ -14,7 +14,7 @@ from mi203jax.tasks import gan, sample_judge
 from mi203jax.tasks.supervised import snapshot_iterations
 
 C = GAN(
-    data="digits/blocks", channels=(16,), latent=16, batch_size=32, total_steps=9_600, eval_every=9_600,
+    data="digits/blocks", channels=(8,), latent=16, batch_size=32, total_steps=9_600, eval_every=9_600,
     frames=4, learning_rate=2e-3,
 )  # fmt: skip
 TEST = load("digits/blocks", "test").arrays
@@ -74,7 +74,6 @@ class TestJudge:
             assert found["label_accuracy"] == pytest.approx(share, abs=0.15)
 
 
-@pytest.mark.usefixtures("optimized")
 def test_a_gans_samples_come_near_to_real_images(classifier, monkeypatch):
     monkeypatch.setattr(gan, "classifier_config", lambda c: classifier)
     data = gan.data(C)

@@ -18,7 +18,8 @@ FIELDS = {
     "train_split": "train[:8]",
     "eval_split": "train[8:]",
     "size": 32,
-    "channels": (4, 8),
+    "channels": (4,),
+    "convs": 1,
     "batch_size": 4,
     "total_steps": 24,
     "eval_every": 12,
@@ -57,7 +58,7 @@ def folder(tmp_path_factory):
 
 CASES = {
     "segmentation": (segmentation.task, Segmentation(**FIELDS, mask_classes=3, frames=0)),
-    "detection": (detection.task, Detection(**FIELDS, stride=2, max_objects=2)),
+    "detection": (detection.task, Detection(**FIELDS, stride=1, max_objects=2)),
 }
 
 

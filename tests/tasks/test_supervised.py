@@ -43,7 +43,7 @@ class TestImages:
 
     def test_a_streamed_set_gives_the_same_run(self):
         """To rounding: gathering batches and receiving them are compiled differently."""
-        short = replace(DIGITS, total_steps=640)
+        short = replace(DIGITS, total_steps=320)
         memory, streamed = (
             last(image_classification.task, replace(short, feed=f))[0] for f in ("memory", "stream")
         )
@@ -127,7 +127,7 @@ class TestVectors:
         assert all(first)
 
     def test_trials_share_their_points_and_differ_in_the_rest(self):
-        configs = [replace(MOONS, seed=s) for s in (0, 1)]
+        configs = [replace(MOONS, total_steps=640, seed=s) for s in (0, 1)]
         assert vectors.task.data(configs[0]) is vectors.task.data(configs[1])
         *_, end = Group(vectors.task, configs, vectors.task.data(configs[0])).run(lambda: 10**6)
         w = end.carry.state.params["Dense_0"]["w"]
