@@ -1,5 +1,8 @@
 """gymnax's environments behind our interface."""
 
+import subprocess
+import sys
+
 import gymnax
 import jax
 import jax.numpy as jnp
@@ -15,6 +18,15 @@ OFFLINE = [n for n in DISCRETE if n != "MNISTBandit-bsuite"]  # that one downloa
 
 def test_the_lists_are_gymnaxs():
     assert {*DISCRETE, *CONTINUOUS} == {n for n in gymnax.registered_envs if n not in ("Mine-v0", "Swing-v0")}
+
+
+def test_seaborn_is_imported_when_it_draws():
+    code = (
+        "import sys, mi203jax.rl; assert 'seaborn' not in sys.modules; "
+        "from gymnax.environments.misc import pong; assert len(pong.sns.color_palette('cubehelix', 3)) == 3; "
+        "import seaborn; assert seaborn.color_palette is pong.sns.color_palette"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("name", [*OFFLINE, *GRIDS])

@@ -1,11 +1,29 @@
 """gymnax's environments: one episode at a time there, any number side by side here."""
 
-import gymnax
+import importlib
+import sys
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mi203jax.rl.envs.interface import Environment, TimeStep
+
+
+def _import_gymnax() -> types.ModuleType:
+    """gymnax, which gets seaborn (a second or two to import) when it draws one of the two pictures with it."""
+    own = types.ModuleType("seaborn")
+    own.__dict__["__getattr__"] = lambda name: getattr(importlib.import_module("seaborn"), name)
+    stands_in = sys.modules.setdefault("seaborn", own) is own
+    try:
+        return importlib.import_module("gymnax")
+    finally:
+        if stands_in:
+            del sys.modules["seaborn"]
+
+
+gymnax = _import_gymnax()
 
 MINATAR_ACTIONS = ("no-op", "left", "up", "right", "down", "fire")
 ACTIONS = {
