@@ -12,7 +12,7 @@ from mi203jax.rl.envs.interface import Environment, TimeStep
 
 
 def _import_gymnax() -> types.ModuleType:
-    """gymnax, which gets seaborn (a second or two to import) when it draws one of the two pictures with it."""
+    """gymnax, which gets seaborn, a second or two to import, when it draws one of two pictures with it."""
     own = types.ModuleType("seaborn")
     own.__dict__["__getattr__"] = lambda name: getattr(importlib.import_module("seaborn"), name)
     stands_in = sys.modules.setdefault("seaborn", own) is own
