@@ -6,7 +6,7 @@ Each run is a folder like any other (`mi203jax.core.run_directory`), under `part
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from mi203jax.core.config import RunConfig
 from mi203jax.core.display import Display
@@ -31,7 +31,9 @@ class Part(NamedTuple):
 
     experiment: str  # its name
     trials: Sequence[RunConfig]
-    is_shown: bool = False  # whether it gets its figures and its report, as it would alone
+    figures: Literal["none", "of_trials", "all"] = (
+        "none"  # of_trials: what compares them; and a report, or not
+    )
 
 
 class Ended(NamedTuple):
@@ -236,10 +238,10 @@ class _Course:
             self.display.say(f"{name}: {_size(part.trials, len(directory.pieces))}")
             rows = session.train(f"{self._directory.experiment} {name}")
             if not directory.is_finished:
-                if part.is_shown:
-                    session.draw(rows)
-                else:
+                if part.figures == "none":
                     directory.finish()
+                else:
+                    session.draw(rows, part.figures == "all")
             self._is_lost |= not directory.is_finished or session.is_stopped
             return Ended(part.trials, rows, _work(directory, rows))
         finally:

@@ -316,11 +316,12 @@ class Session:
             ranked(rows, task.objective, task.best), of_arms, task.objective, run.path, files
         )
 
-    def draw(self, rows: Sequence[Row]) -> list[Path]:
+    def draw(self, rows: Sequence[Row], has_own: bool = True) -> list[Path]:
         """Draws the figures, marks the run as finished, and writes its report; gives the files.
 
         Args:
             rows: what `train` gave.
+            has_own: whether the task's own figures, of the best trial, are among them.
 
         Raises:
             Interrupted: after Ctrl-C or SIGTERM, with everything saved.
@@ -331,7 +332,7 @@ class Session:
             run.trials, rows, records, task.objective, task.best, run.experiment, task.beside, task.curves
         )
         files = [save_figure(run.path / "figures" / name, figure) for name, figure in drawn.items()]
-        figures = self._figures_of(ranked(rows, task.objective, task.best)[0])
+        figures = self._figures_of(ranked(rows, task.objective, task.best)[0]) if has_own else {}
         self.interruption.check(run.path)
         files += [save_figure(run.path / "figures" / name, figure) for name, figure in figures.items()]
         run.finish()

@@ -188,9 +188,17 @@ def _mean(values: Sequence[Any]) -> float | None:
 
 def figures_of(row: Row, folder: Path, outcomes: Mapping[str, Outcome]) -> list[Path]:
     """The figures that a row shows: those that are there."""
-    outcome = outcome_of(row.runs[0], outcomes)
-    paths = [outcome.figure(folder, shown.file) for shown in row.figures] if outcome else []
+    if outcome_of(row.runs[0], outcomes) is None:
+        return []
+    paths = [place(shown, row.runs[0], folder, outcomes) for shown in row.figures]
     return [path for path in paths if path.is_file()]
+
+
+def place(shown: Shown, ran: Ran, folder: Path, outcomes: Mapping[str, Outcome]) -> Path:
+    """Where a figure lies: with the run that a row names, or else with the first of its experiment."""
+    own, first = (outcome_of(r, outcomes) for r in (ran, Ran(ran.experiment)))
+    paths = [o.figure(folder, shown.file) for o in (own, first) if o]
+    return paths[1] if paths[1].is_file() and not (paths[0].is_file() or shown.of_sweep) else paths[0]
 
 
 def pictures(row: Row, where: str, shelf: Shelf) -> list[Safe]:
@@ -200,7 +208,7 @@ def pictures(row: Row, where: str, shelf: Shelf) -> list[Safe]:
         return []  # what is missing is told already
     found, above = [], []
     for shown in row.figures:
-        path = outcome.figure(shelf.folder, shown.file)
+        path = place(shown, row.runs[0], shelf.folder, shelf.outcomes)
         if shelf.first.get(path, where) != where:
             above.append(_above(shown, shelf.first[path]))
         elif path.is_file() or not shown.of_sweep:

@@ -67,7 +67,7 @@ def waiting(
         found = find(experiment)
         trials = sweep_of(found, form, seed).trials()
         if not found.series:
-            return {name: Part(experiment, trials, is_shown=True)}
+            return {name: Part(experiment, trials, "all" if name == experiment else "of_trials")}
         inner = found.load_series().next(trials[0], find, own_of(name, ended))
     except Exception:
         # It shall fail in its turn, as a trial of its own that the rows tell of. `outcome` says why.

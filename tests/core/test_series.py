@@ -194,8 +194,10 @@ class TestBegin:
 
             return find_toy(name, toy.task._replace(init=init, step=step))
 
+        shown = {1: "all", 2: "of_trials", 3: "all"}
+
         def next_of(c, find, ended):
-            return {f"of_{d}": Part("toy", [Toy(dimension=d)], is_shown=True) for d in (1, 2, 3) if not ended}
+            return {f"of_{d}": Part("toy", [Toy(dimension=d)], shown[d]) for d in (1, 2, 3) if not ended}
 
         def conclude(c, find, ended, provenance):
             statuses = {name: part.rows[0]["status"] for name, part in ended.items()}
@@ -223,6 +225,10 @@ class TestBegin:
         rows = go(resume_series, RunDirectory.open(str(path), lambda name: Two()), Options())
         assert [row["status"] for row in rows] == ["failed", "done", "done"]
         assert (path / "parts/of_3/report.html").stat().st_mtime_ns == drawn
+        own = {d: (path / f"parts/of_{d}/figures/still.gif").is_file() for d in (2, 3)}
+        assert own == {2: False, 3: True}
+        assert (path / "parts/of_2/figures/learning_curve.png").is_file()
+        assert (path / "parts/of_2/report.html").is_file()
 
     def test_mistakes_write_nothing(self, tmp_path):
         with pytest.raises(UsageError, match=r"learning_rate=-1.0: expected a finite number in \(0, inf\)"):

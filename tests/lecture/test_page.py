@@ -133,6 +133,15 @@ class TestPage:
         assert "which is not part of this run" not in text
         assert text.count("data:image/png") == 1
 
+    def test_what_a_form_lacks_is_shown_of_the_first(self, tmp_path):
+        """Comparisons excepted: they would be of other trials."""
+        for name in ("q.png", "c.png"):
+            png(tmp_path / "parts" / "one" / "figures" / name)
+        slides = [Slide("Premier", SLIDES[0].rows[1:])]
+        text = page(tmp_path, slides, [outcome("one"), outcome("one.wide")], ORIGIN)
+        assert text.count("data:image/png") == 1
+        assert "Value of each action" in text
+
     def test_a_figure_is_there_once(self, made):
         assert "q.png is shown above." in made.text
         assert made.source.count("data:image/png") == 2

@@ -176,12 +176,12 @@ class TestNext:
         ended["toy"] = Ended(first[1].trials, [])
         (second,) = next_of(c, lambda _: toys, ended).items()
         assert (first[0], second[0]) == ("toy", "toy.other")
-        assert (second[1].experiment, len(second[1].trials)) == ("toy", 4)
+        assert (second[1].experiment, len(second[1].trials), second[1].figures) == ("toy", 4, "of_trials")
         assert not next_of(c, lambda _: toys, ended | {"toy.other": Ended([], [])})
 
     def test_runs_get_figures_and_their_experiments_trials(self, tmp_path):
         (part,) = next_of(Lecture(parts=("toy",)), registry(tmp_path), {}).values()
-        assert part.is_shown
+        assert part.figures == "all"
         assert part.trials == [SHORT.config]
         (part,) = next_of(Lecture(parts=("toy",), seed=3), registry(tmp_path), {}).values()
         assert part.trials == [replace(SHORT.config, seed=3)]
