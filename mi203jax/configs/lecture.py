@@ -25,10 +25,12 @@ class Form(NamedTuple):
         return sweep in ("", self.sweep, *self.covers)
 
 
-DIGITS = (
-    *("data=digits/blocks", "channels=(16,32)", "translation=1"),
-    *("total_steps=14_370", "eval_every=14_370"),
-)
+def steps(total: int, every: int = 0) -> tuple[str, str]:
+    """A run of so many steps, judged every so many; 0: at the end alone."""
+    return f"total_steps={total}", f"eval_every={every or total}"
+
+
+DIGITS = ("data=digits/blocks", "channels=(16,32)", "translation=1", *steps(14_370))
 """Ten passes over images of 8×8, by a small network."""
 
 CHOICES = (
@@ -39,26 +41,31 @@ CHOICES = (
 
 ALSO = {"batch_size": ("batch_size=1,16,128,1437",)}  # one example, some, all
 
+TRENDS = (
+    "claims=(momentum,large_batch,batch_norm)",
+    *("settings=(spirals)", "draws=4", "judging_seeds=5"),  # of small networks
+)
+
 FORMS: Mapping[str, tuple[Form, ...]] = {
-    "image_classification": (Form(), *[Form(s, (*DIGITS, *ALSO.get(s, ()))) for s in CHOICES]),
-    "memory": (Form("cells"),),
-    "sliding_window": (Form("", ("total_steps=8_000", "eval_every=8_000")),),
-    "trends": (
-        Form(
-            "",
-            (
-                "claims=(momentum,large_batch,batch_norm)",
-                "settings=(spirals)",  # of small networks
-                "draws=4",
-                "judging_seeds=5",
-            ),
-            ("full",),
-        ),
+    "autoencoder": (Form("", steps(250_000, 50_000)),),
+    "depth": (Form("", steps(16_000, 4_000)),),
+    "detection": (Form("", steps(8_000, 4_000)),),
+    "gan": (Form("", steps(64_000, 12_800)),),
+    "image_classification": (
+        Form("", steps(24_000, 4_000)),
+        *[Form(s, (*DIGITS, *ALSO.get(s, ()))) for s in CHOICES],
     ),
-    "sequences": (Form(), Form("cell", ("total_steps=5_000", "eval_every=5_000"))),
+    "memory": (Form("cells", ("length=50", *steps(19_200, 4_800))),),
+    "mlp_vs_cnn": (Form("", steps(8_000)),),
+    "pixels": (Form("", steps(16_000, 4_000)),),
+    "relu_q": (Form("", steps(16_000, 3_200)),),
+    "segmentation": (Form("", steps(6_000, 1_500)),),
+    "sequences": (Form(), Form("cell", steps(8_000))),
+    "sliding_window": (Form("", steps(4_000)),),
+    "trends": (Form("", TRENDS, ("full",)),),
     "vectors": (Form(), Form("losses")),
 }
-"""Of experiments that take longer than three minutes by default, or whose slides ask for more than one trial.
+"""Shorter than by default, so that all of it takes less than half an hour on two cores; and what is compared.
 
 All others run as `--exp=NAME` alone does.
 """

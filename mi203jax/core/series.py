@@ -27,13 +27,11 @@ from mi203jax.core.trials import Sweep, group
 
 
 class Part(NamedTuple):
-    """Trials of one experiment that run together."""
+    """Trials of one experiment that run together; with figures they get a report too."""
 
     experiment: str  # its name
     trials: Sequence[RunConfig]
-    figures: Literal["none", "of_trials", "all"] = (
-        "none"  # of_trials: what compares them; and a report, or not
-    )
+    figures: Literal["none", "of_trials", "all"] = "none"  # "of_trials": without the task's own
 
 
 class Ended(NamedTuple):

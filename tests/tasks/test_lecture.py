@@ -11,7 +11,7 @@ import pytest
 import experiments
 import launch
 from mi203jax.configs import Lecture
-from mi203jax.configs.lecture import Form, forms_of
+from mi203jax.configs.lecture import FORMS, Form, forms_of
 from mi203jax.core.config import BaseConfig, RunConfig, config
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment
@@ -198,7 +198,7 @@ class TestSeeds:
             ("vectors", [7], "--exp=vectors seed=7"),
             ("vectors.losses", [7] * 4, "--exp=vectors --sweep=losses seed=7"),
             ("rewards", list(range(7, 17)) * 2, f"--exp=rewards seed={','.join(map(str, range(7, 17)))}"),
-            ("memory", [7, 7, 7], "--exp=memory --sweep=cells seed=7"),
+            ("trends", [7], f"--exp=trends {shlex.join(FORMS['trends'][0].assignments)} seed=7"),
         ],
     )
     def test_the_lectures_is_added(self, name, seeds, typed):
