@@ -49,7 +49,7 @@ TRENDS = (
 FORMS: Mapping[str, tuple[Form, ...]] = {
     "autoencoder": (Form("", steps(250_000, 50_000)),),
     "depth": (Form("", steps(16_000, 4_000)),),
-    "detection": (Form("", steps(8_000, 4_000)),),
+    "detection": (Form("", ("eval_scenes=200", *steps(8_000, 4_000))),),
     "gan": (Form("", steps(64_000, 12_800)),),
     "image_classification": (
         Form("", steps(24_000, 4_000)),
@@ -59,9 +59,9 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
     "mlp_vs_cnn": (Form("", steps(8_000)),),
     "pixels": (Form("", steps(16_000, 4_000)),),
     "relu_q": (Form("", steps(16_000, 3_200)),),
-    "segmentation": (Form("", steps(6_000, 1_500)),),
+    "segmentation": (Form("", ("eval_scenes=200", *steps(6_400, 1_600))),),
     "sequences": (Form(), Form("cell", steps(8_000))),
-    "sliding_window": (Form("", steps(4_000)),),
+    "sliding_window": (Form("", ("eval_scenes=100", *steps(4_000))),),
     "trends": (Form("", TRENDS, ("full",)),),
     "vectors": (Form(), Form("losses")),
 }
