@@ -95,7 +95,7 @@ CLASSIFYING = (
                 "centred and reduced data",
                 named("mi203jax.data.standardize", "fit_statistics", "standardize"),
                 "standardize",
-                judges.Ahead("standardize", "channel", "none"),
+                judges.Ahead("standardize", "feature", "none"),  # each number by itself, as on the slide
             ),
         ),
     ),

@@ -119,6 +119,8 @@ class Ahead:
         values = (self.first, self.second)
         own, other = (e.mean("eval/accuracy", **{self.field: value}) for value in values)
         words = [f"{_percent(x)} with {self.field}={v}" for x, v in zip((own, other), values, strict=True)]
+        if own == other:
+            return [Verdict("undecided", f"{', '.join(words)}.")]
         return [_verdict(own > other, f"{', '.join(words)}.")]
 
 
