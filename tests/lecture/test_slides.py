@@ -205,7 +205,7 @@ def ended(name, metrics):
     task = experiment.load_task()
     for own, form in forms_of(name).items():
         trials = sweep_of(experiment, form).trials()
-        last = [{"trial": i, "step": 1, **dict.fromkeys(metrics, 1.0)} for i in range(len(trials))]
+        last = [{"trial": i, "step": 1, **dict.fromkeys(metrics, 1.0 + i)} for i in range(len(trials))]
         rows = results(trials, [Status("done")] * len(trials), last, task.objective, task.best)
         found[own] = Outcome(own, name, form, "", rows)
     return found

@@ -236,9 +236,9 @@ def test_together_as_alone():
 
 
 def test_what_is_wrong_is_measured():
-    state, _ = each(ROADS)[0]
+    state = jax.tree.map(np.array, each(ROADS)[0][0])
     known = np.flatnonzero(np.isfinite(state.distance) & (state.distance > 0))
-    distance, value = np.array(state.distance), np.array(state.value)
+    distance, value = state.distance.copy(), state.value.copy()
     distance[known[:2]] *= 1.0001
     distance[known[2]] = np.inf
     value[known[3]] *= 1.5
