@@ -250,4 +250,7 @@ def relu_alone(e: Evidence) -> list[Verdict]:
         [e.mean(f"eval/{n}", objective=o) for o in ("relu", "td")] for n in ("q_error", "return")
     )
     words = f"Alone it ends {own:.3g} off Q* in the mean and with a return of {won:.3g};"
-    return [_verdict(own <= 2 * td, f"{words} DQN's squared error {td:.3g} off, with {by_td:.3g}.")]
+    words += f" DQN's squared error {td:.3g} off, with {by_td:.3g}."
+    if by_td <= 0:  # neither has learnt anything yet
+        return [Verdict("undecided", words)]
+    return [_verdict(own <= 2 * td, words)]

@@ -31,9 +31,9 @@ def scores(sparse, dense):
     return rows({"score": "sparse", "eval/wins": sparse}, {"score": "dense", "eval/wins": dense})
 
 
-def objectives(relu, td):
+def objectives(relu, td, won=1.0):
     found = {"relu": relu, "td": td}
-    return rows(*({"objective": o, "eval/q_error": e, "eval/return": 1.0} for o, e in found.items()))
+    return rows(*({"objective": o, "eval/q_error": e, "eval/return": won} for o, e in found.items()))
 
 
 def named(**metrics):
@@ -86,6 +86,7 @@ CASES = [
     (judges.equals_dijkstra, named(right=0.999, sweeps=97), [F], "99.9 %"),
     (judges.relu_alone, objectives(139.0, 1.2), [F], "139 off Q*"),
     (judges.relu_alone, objectives(2.4, 1.2), [H], "1.2 off"),
+    (judges.relu_alone, objectives(65.1, 65.8, won=0.0), ["undecided"], "with 0."),
 ]  # fmt: skip
 TRIED = {judge for judge, *_ in CASES} | {judges.tendencies}
 
