@@ -16,7 +16,7 @@ from mi203jax.core.experiment import Experiment
 from mi203jax.core.extras import require_optuna, require_ray, require_tensorboard
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.run_directory import RunDirectory, check_new
-from mi203jax.core.trials import Sweep, group, label, varied_fields
+from mi203jax.core.trials import Sweep, counted, group, label, varied_fields
 
 USAGE = """\
 python launch.py --list                     the experiments
@@ -335,7 +335,7 @@ def dry_run(own: flags.FlagValues, assignments: list[str]) -> None:
     from mi203jax.core.plan import plan
 
     print_programs(trials, plan(experiment.load_task(), trials, options))
-    print(f"\n{sweep.num_trials():,} trials in all; nothing was run and nothing was written.")
+    print(f"\n{counted(sweep.num_trials(), 'trial')} in all; nothing was run and nothing was written.")
     if sweep.num_trials() > len(trials):
         print(f"These are the first: optuna proposes the others {sweep.at_once} at a time.")
 
@@ -346,7 +346,7 @@ def dry_run_series(experiment: Experiment, config: BaseConfig, options: Any) -> 
 
     parts = experiment.load_series().next(config, experiments.get, {})
     for name, planned in plan_parts(parts, experiments.get, options).items():
-        print(f"{name}: {len(parts[name].trials):,} trials of {parts[name].experiment}")
+        print(f"{name}: {counted(len(parts[name].trials), 'trial')} of {parts[name].experiment}")
         print_programs(parts[name].trials, planned, names=False)
     print("\nWhat comes after depends on what comes of these; nothing was run and nothing was written.")
 
@@ -357,7 +357,8 @@ def print_programs(trials: Sequence[RunConfig], programs: Sequence[Any], names: 
     for number, planned in enumerate(programs, 1):
         how = planned.group.layout.words(len(planned.members))
         size = f"about {planned.bytes / 1e6:,.3g} MB"
-        print(f"program {number}: {len(planned.members)} trials {how}, {size}".replace(" ,", ","))
+        members = counted(len(planned.members), "trial")
+        print(f"program {number}: {members} {how}, {size}".replace(" ,", ","))
         for i in planned.members if names else ():
             print(f"    trial {i} {label(trials[i], fields)}".rstrip())
 
@@ -379,7 +380,8 @@ def print_fields(sweep: Sweep) -> None:
         return
     print("\ntogether: values of a sweep share one compiled program; apart: each has its own.")
     steps, every = (n * c.steps_per_iteration for n in (c.num_iterations, c.eval_iterations))
-    print(f"{sweep.num_trials()} trials in {programs} programs; {steps:,} steps, evaluated every {every:,}.")
+    size = f"{counted(sweep.num_trials(), 'trial')} in {counted(programs, 'program')}"
+    print(f"{size}; {steps:,} steps, evaluated every {every:,}.")
 
 
 def complain(error: Any, status: int) -> int:

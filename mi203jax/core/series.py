@@ -23,7 +23,7 @@ from mi203jax.core.provenance import provenance
 from mi203jax.core.results import Row
 from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.session import Engine, Here, Session, check_checkpoints, note_resumed
-from mi203jax.core.trials import Sweep, group
+from mi203jax.core.trials import Sweep, counted, group
 
 
 class Part(NamedTuple):
@@ -148,7 +148,7 @@ def plan_parts(
 
 
 def _size(trials: Sequence[RunConfig], programs: int) -> str:
-    return f"{len(trials):,} trials in {programs} program{'s' * (programs > 1)}"
+    return f"{counted(len(trials), 'trial')} in {counted(programs, 'program')}"
 
 
 class _Part(Session):

@@ -128,6 +128,11 @@ class Sweep(NamedTuple):
             raise UsageError(f"--search=optuna draws each field that varies: expected {instead}.")
 
 
+def counted(number: int, noun: str) -> str:
+    """`(1, "trial")` -> "1 trial", `(1234, "trial")` -> "1,234 trials"."""
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
 def varied_fields(trials: Sequence[BaseConfig]) -> list[str]:
     """The fields in which the trials differ, in the order of their declaration, the seed last."""
     names = [f.name for f in dataclasses.fields(trials[0]) if f.name != "seed"] + ["seed"]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mi203jax.core.config import format_value
+from mi203jax.core.trials import counted
 from mi203jax.study.figures import measure, names, place, scores
 from mi203jax.study.result import Result, corrected, from_json
 from mi203jax.study.sensitivity import chance_of, spread
@@ -64,7 +65,7 @@ def markdown(results: Sequence[Result]) -> str:
         wins = f"{c.wins * c.n:g} of {c.n}"
         lost = r.first.diverged + r.second.diverged
         verdict = f"**{c.verdict}**" if c.verdict == "reversed" else c.verdict
-        verdict += f"; {_count(lost, 'run')} diverged" if lost else ""
+        verdict += f"; {counted(lost, 'run')} diverged" if lost else ""
         rows.append((words[r.claim], *cells, f"{c.effect:+.1f}", wins, f"{p:.2g}", verdict))
     return _table(("A > B", "where", *own), rows)
 
@@ -110,7 +111,7 @@ def _cells(r: Result) -> tuple[str, ...]:
 def method(record: Record) -> str:
     """How it was found, in two sentences."""
     e = record["effort"]
-    tuning = f"{_count(e['draws'], 'configuration')} with {_count(e['tuning_seeds'], 'seed')} each"
+    tuning = f"{counted(e['draws'], 'configuration')} with {counted(e['tuning_seeds'], 'seed')} each"
     words = f"Each arm was tuned over {tuning}, the best judged with {e['judging_seeds']} fresh seeds."
     if e["looks"]:
         asked = max([len(record["looked"]), *(r["looked_at"] for r in record["results"])])
@@ -119,10 +120,6 @@ def method(record: Record) -> str:
             f"of each claim judged: intervals are of level 1 − 0.05 / {asked}, not 95 %. {words}"
         )
     return words
-
-
-def _count(n: int, name: str) -> str:
-    return f"{n} {name}" + "s" * (n > 1)
 
 
 def work(record: Record) -> str:
@@ -138,5 +135,5 @@ def work(record: Record) -> str:
     return (
         f"`{origin['command']}`: {trials:,} trials in {programs} programs, {minutes:.0f} minutes of training "
         f"and compiling on {where}; commit {commit}, {origin['time'][:10]}"
-        + (f"; resumed {_count(resumed, 'time')}." if resumed else ".")
+        + (f"; resumed {counted(resumed, 'time')}." if resumed else ".")
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from mi203jax.core.errors import UsageError
-from mi203jax.core.trials import Sweep, arms, group, label, varied_fields
+from mi203jax.core.trials import Sweep, arms, counted, group, label, varied_fields
 from tests.core.toy import Toy
 
 
@@ -118,3 +118,12 @@ def test_refusals(assignments, options, message):
     with pytest.raises(UsageError) as error:
         trials(*assignments, **options)
     assert str(error.value).startswith(message)
+
+
+def test_counted():
+    assert [counted(n, "trial") for n in (0, 1, 2, 1234)] == [
+        "0 trials",
+        "1 trial",
+        "2 trials",
+        "1,234 trials",
+    ]
