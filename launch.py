@@ -156,11 +156,14 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, list[str]]:
 
 def _unknown_flag(name: str, argv: list[str], own: flags.FlagValues) -> str:
     asked = next((a.partition("=")[2] for a in argv if a.startswith("--exp=")), "")
-    if asked in experiments.names():
-        fields = [row["field"] for row in describe(experiments.get(asked).config)]
-        if name in fields:
-            return f"Unknown flag --{name}: it is a field of {asked}. Write {name}=VALUE, without dashes."
+    if asked in experiments.names() and name in fields_of(asked):
+        return f"Unknown flag --{name}: it is a field of {asked}. Write {name}=VALUE, without dashes."
     return f"Unknown flag --{name}. {did_you_mean(name, [n.replace('_', '-') for n in own])}"
+
+
+def fields_of(name: str) -> list[str]:
+    """The fields of an experiment."""
+    return [row["field"] for row in describe(experiments.get(name).config)]
 
 
 def _spelling(argument: str, own: flags.FlagValues) -> str:
@@ -218,6 +221,7 @@ def sweep_of(own: flags.FlagValues, assignments: list[str]) -> Sweep:
         if any(a.startswith("seed=") for a in assignments):
             raise UsageError(f"--seed={own.seed} contradicts the field seed: expected one of them.")
         assignments = [*assignments, f"seed={own.seed}"]
+    refuse_flags(own, assignments)
     sweep = experiments.get(own.exp).sweep(own.sweep, assignments)
     sweep = sweep._replace(seeds=own.seeds, draws=own.trials, search=own.search, at_once=own.at_once)
     if sweep.search == "optuna":
@@ -230,6 +234,14 @@ def sweep_of(own: flags.FlagValues, assignments: list[str]) -> Sweep:
     if count > MANY_TRIALS and not (own.yes or own.dry_run):
         raise UsageError(f"{count:,} trials: expected --yes beside more than {MANY_TRIALS:,}.")
     return sweep
+
+
+def refuse_flags(own: flags.FlagValues, assignments: Sequence[str]) -> None:
+    """What was typed as a field, and is a flag."""
+    for assignment in assignments:
+        name = assignment.partition("=")[0]
+        if name.replace("-", "_") in own and name not in fields_of(own.exp):
+            raise UsageError(f"{assignment}: {name} is a flag. Write --{assignment}.")
 
 
 def run(own: flags.FlagValues, assignments: list[str], interruption: Interruption) -> int:

@@ -111,6 +111,7 @@ BAD = [
         ["--exp=dqn", "--gamma=0.9"],
         "Unknown flag --gamma: it is a field of dqn. Write gamma=VALUE, without dashes.",
     ),
+    (["--exp=dqn", "seeds=3"], "seeds=3: seeds is a flag. Write --seeds=3."),
     (["--exp=dqn", "env=Pendulum-V1"], "Unknown env=Pendulum-V1. Did you mean 'Pendulum-v1'?"),
     (["exp=dqn"], "Nothing to do: expected --exp=NAME, --list or --help. Did you mean --exp=dqn?"),
     (["dqn"], "Nothing to do: expected --exp=NAME, --list or --help. Did you mean --exp=dqn?"),
