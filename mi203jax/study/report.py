@@ -19,8 +19,8 @@ LEGEND = (
     "deviations of the differences (Cohen's d_z). *seeds*: those in which A is better, ties counting half. "
     "*p*: of no difference, corrected for the number of rows (Holm); above 0.05, a verdict may be one of "
     "those that chance gives among so many. A claim holds where the whole interval is above 0, and is "
-    "reversed where it is below. An infinite end says that these seeds set no limit there; an interval "
-    "without width, that all differences were equal."
+    "reversed where it is below. An infinite end says that these seeds set no limit there; one beyond what "
+    "is possible, that they are few; an interval without width, that all differences were equal."
 )
 
 
