@@ -64,7 +64,7 @@ class SlidingWindow(Boxes):
     sides: tuple[int, ...] = static(
         (14, 18, 23, 29, 36), "sides of the windows, in pixels of the image", "[2, 4096]"
     )
-    step: float = static(0.2, "step between windows, as a part of their side", "(0, 1]")
+    window_step: float = static(0.2, "step between windows, as a part of their side", "(0, 1]")
     windows: int = static(8, "windows of each training image, half of them on things", "[2, 10000]")
     margin: float = static(1.2, "side of a thing's window by the longer side of its box", "[1, 4]")
     suppression: float = traced(0.3, "overlap from which only the surer box is kept", "[0, 1]")
@@ -89,5 +89,7 @@ class SlidingWindow(Boxes):
     @property
     def num_windows(self) -> int:
         """Windows of an image: see `mi203jax.windows.window_grid`."""
-        in_line = (-(-(self.size - side) // max(1, round(self.step * side))) + 1 for side in self.sides)
+        in_line = (
+            -(-(self.size - side) // max(1, round(self.window_step * side))) + 1 for side in self.sides
+        )
         return sum(n * n for n in in_line)

@@ -79,6 +79,10 @@ class Interval(typing.NamedTuple):
 # ---- configurations ----
 
 
+COLUMNS = ("trial", "status", "step", "seconds", "error", "seeds", "lost", "mean", "low", "high", "tie")
+"""Columns of the tables of results beside those of fields and metrics."""
+
+
 @dataclass_transform(frozen_default=True)
 def config(cls: type[T]) -> type[T]:
     """Makes a class of `traced` and `static` fields a frozen dataclass and a pytree.
@@ -93,6 +97,8 @@ def config(cls: type[T]) -> type[T]:
     cls = dataclasses.dataclass(frozen=True)(cls)
     types_of_fields = typing.get_type_hints(cls)
     for f in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if f.name in COLUMNS:
+            raise TypeError(f"{cls.__name__}.{f.name}: the table of results has a column of that name")
         if "static" not in f.metadata:
             raise TypeError(f"{cls.__name__}.{f.name}: declare it with `static` or `traced`")
         if not f.metadata["static"] and types_of_fields[f.name] not in (int, float):

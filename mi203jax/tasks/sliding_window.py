@@ -62,7 +62,7 @@ def network(c: SlidingWindow, data: Data) -> OfEach:
 
 def grid(c: SlidingWindow) -> jax.Array:
     """All windows of an image, `[windows, 4]`."""
-    return windows.window_grid((c.size, c.size), c.sides, c.step)
+    return windows.window_grid((c.size, c.size), c.sides, c.window_step)
 
 
 def prepare(

@@ -130,6 +130,8 @@ class TestConstruction:
     def test_fields_must_be_declared(self):
         with pytest.raises(TypeError, match="declare it"):
             config(type("Bad", (RunConfig,), {"__annotations__": {"x": int}, "x": 3}))
+        with pytest.raises(TypeError, match="Odd.step: the table of results has a column of that name"):
+            config(type("Odd", (RunConfig,), {"__annotations__": {"step": int}, "step": static(0, "it")}))
         with pytest.raises(TypeError, match="only int and float"):
             config(type("Bad", (RunConfig,), {"__annotations__": {"x": str}, "x": traced("a", "text")}))
 

@@ -175,7 +175,7 @@ class TestSlidingWindow:
         assert on.mean() > off.mean() + 0.32
 
     def test_a_perfect_classifier_finds_things(self):
-        c = replace(W, sides=(10, 12, 14, 16, 20, 24), step=0.1)
+        c = replace(W, sides=(10, 12, 14, 16, 20, 24), window_step=0.1)
         data = data_of(sliding_window, c)
         batch = prepare_windows(c, data.test, data.statistics)
         # As sure as it is near: the overlap of a window with the square around its thing.
@@ -212,7 +212,7 @@ class TestSlidingWindow:
     ("fields", "message"),
     [
         ({"windows": 10_000}, "windows=10000: an image has 667, by its sides and step"),
-        ({"step": 0.01, "size": 512}, "windows of 24×24 pixels are too many"),
+        ({"window_step": 0.01, "size": 512}, "windows of 24×24 pixels are too many"),
         ({"sides": (65,)}, "expected one or more, at most size=64"),
         ({"sides": ()}, "expected one or more, at most size=64"),
         ({"window": 8, "channels": (4, 4, 4, 4)}, "window=8 is too small for 4 stages"),
@@ -225,7 +225,9 @@ def test_fields_that_do_not_fit(fields, message):
         SlidingWindow(**fields)
 
 
-@pytest.mark.parametrize("fields", [{}, {"sides": (10, 33), "step": 0.3}, {"sides": (64, 60)}, {"step": 1.0}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"sides": (10, 33), "window_step": 0.3}, {"sides": (64, 60)}, {"window_step": 1.0}]
+)
 def test_number_of_windows(fields):
     c = SlidingWindow(**fields, windows=2)
     assert len(sliding_window.grid(c)) == c.num_windows
