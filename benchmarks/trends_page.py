@@ -5,8 +5,8 @@
 
 A record, docs/recorded/NAME.json, is the `study.json` of a run; its figures, drawn anew, go to docs/figures
 under the names that the text shows, `trends_NAME_FIGURE.png`. Blanks are `{{table NAME [CLAIM …]}}`,
-`{{beside NAME NAME …}}` (studies of other seeds),
-`{{legend NAME}}`, `{{method NAME}}`, `{{work NAME}}`, `{{gradients NAME}}`, and for numbers within the text
+`{{beside NAME NAME …}}` (studies of other seeds), `{{legend NAME}}`, `{{method NAME}}`, `{{work NAME}}`,
+`{{gradients NAME}}`, and for numbers within the text
 `{{difference NAME CLAIM SETTING [CELL …]}}`, `{{verdict …}}`, `{{first …}}` and `{{second …}}` (mean scores).
 """
 

@@ -67,7 +67,7 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
     "trends": (Form("", TRENDS, ("full",)),),
     "vectors": (Form(), Form("losses")),
 }
-"""Shorter than by default, so that all of it takes less than half an hour on two cores; and what is compared.
+"""Shorter than by default, so that all of it may take half an hour on two cores; and what slides compare.
 
 All others run as `--exp=NAME` alone does.
 """

@@ -5,7 +5,7 @@ An arm is the trials that differ in their seed alone.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +51,12 @@ def results(
         row[f"best/{objective}"] = (max if best == "max" else min)(values) if values else None
         rows.append(row | {"error": status.error})
     return rows
+
+
+def fields_in(row: Mapping[str, Any]) -> list[str]:
+    """The fields of a row that `results` made; none in what stands for a trial that never began."""
+    names = list(row)
+    return names[names.index("status") + 1 : names.index("step")] if "step" in names else []
 
 
 def arm_rows(trials: Sequence[BaseConfig], rows: Sequence[Row], objective: str, best: Best) -> list[Row]:

@@ -10,6 +10,8 @@ from mi203jax.core.config import format_value
 from mi203jax.core.experiment import Find
 from mi203jax.core.files import write_text
 from mi203jax.core.html_report.reading import Run, read_run
+from mi203jax.core.results import fields_in
+from mi203jax.core.run_directory import read_config
 
 if TYPE_CHECKING:
     from mi203jax.core.series import Ended
@@ -28,9 +30,10 @@ def write_pages(folder: Path, find: Find) -> list[Path]:
     Raises:
         UsageError: if there is no run in the folder, or a damaged one.
     """
-    run = read_run(folder, find)
-    if not run.experiment.series or not (series := run.experiment.load_series()).is_tolerant:
+    experiment = find(read_config(folder.expanduser(), lambda name: find(name).config).experiment)
+    if not experiment.series or not (series := experiment.load_series()).is_tolerant:
         return []
+    run = read_run(folder, find)
     parts = sorted(run.parts, key=lambda part: part.provenance.get("time", ""))  # as they ran
     ended = {part.path.name: _ended(part) for part in parts}
     pages = series.conclude(run.trials[0], find, ended, run.provenance).pages
@@ -46,7 +49,6 @@ def _ended(part: Run) -> "Ended":
     trials: list[Any] = list(part.trials)
     rows = []
     for row in sorted(part.rows, key=lambda row: row["trial"]):
-        c, names = trials[row["trial"]], list(row)
-        fields = names[names.index("status") + 1 : names.index("step")]
-        rows.append(row | {n: format_value(getattr(c, n)) for n in fields} | {"error": row["error"] or ""})
+        typed = {n: format_value(getattr(trials[row["trial"]], n)) for n in fields_in(row)}
+        rows.append(row | typed | {"error": row["error"] or ""})
     return Ended(trials, rows, work_of(len(rows), part.programs, part.seconds, part.provenance))

@@ -10,6 +10,7 @@ from mi203jax.core.html_report.figure import Pictures, figure
 from mi203jax.core.html_report.markup import Safe, join, tag
 from mi203jax.core.html_report.tables import fact_list, table
 from mi203jax.core.html_report.tables import shown as shown_as
+from mi203jax.core.results import fields_in
 from mi203jax.lecture.judges import Verdict, verdicts_of
 from mi203jax.lecture.outcome import Outcome, outcome_of, own_name
 from mi203jax.lecture.slide import Ran, Row, Shown, Slide
@@ -165,9 +166,7 @@ def numbers(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> list[d
     """A row a setting: the fields that vary, and the means of these metrics over seeds that ended well."""
     arms: dict[tuple[tuple[str, Any], ...], list[Mapping[str, Any]]] = {}
     for row in rows:
-        names = list(row)
-        varied = names[names.index("status") + 1 : names.index("step")] if "step" in names else []
-        arms.setdefault(tuple((n, row[n]) for n in varied if n != "seed"), []).append(row)
+        arms.setdefault(tuple((n, row[n]) for n in fields_in(row) if n != "seed"), []).append(row)
     found = []
     for fields, own in arms.items():
         done = [row for row in own if row["status"] == "done"]

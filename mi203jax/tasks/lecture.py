@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from mi203jax.configs import Lecture
 from mi203jax.configs.lecture import Form, forms_of
@@ -15,9 +15,25 @@ from mi203jax.lecture.page import NAME, page, told
 from mi203jax.lecture.slides import SLIDES
 
 
-def runs_of(c: Lecture) -> list[tuple[str, str, Form]]:
-    """Each run of the lecture: what it is called, its experiment, and its form."""
-    return [(name, experiment, form) for experiment in c.parts for name, form in forms_of(experiment).items()]
+class Own(NamedTuple):
+    """A run of the lecture.
+
+    Attributes:
+        name: what it is called in the lecture.
+        experiment: which experiment it is.
+        form: in which it runs.
+        seed: the lecture's.
+    """
+
+    name: str
+    experiment: str
+    form: Form
+    seed: int = 0
+
+
+def runs_of(c: Lecture) -> list[Own]:
+    """The runs, in the order of the experiments and of their forms."""
+    return [Own(name, e, form, c.seed) for e in c.parts for name, form in forms_of(e).items()]
 
 
 def sweep_of(experiment: Experiment, form: Form, seed: int = 0) -> Sweep:
@@ -51,16 +67,15 @@ def command_of(experiment: str, form: Form, seed: int = 0, sweep: Sweep | None =
 
 def next_of(c: Lecture, find: Find, ended: Mapping[str, Ended]) -> dict[str, Part]:
     """The parts of the first run that is not over."""
-    for name, experiment, form in runs_of(c):
-        if parts := waiting(name, experiment, form, c.seed, find, ended):
+    for own in runs_of(c):
+        if parts := waiting(own, find, ended):
             return parts
     return {}
 
 
-def waiting(
-    name: str, experiment: str, form: Form, seed: int, find: Find, ended: Mapping[str, Ended]
-) -> dict[str, Part]:
+def waiting(own: Own, find: Find, ended: Mapping[str, Ended]) -> dict[str, Part]:
     """The parts of a run that are to run now; none: it is over."""
+    name, experiment, form, seed = own
     if name in ended:
         return {}
     try:
@@ -86,8 +101,9 @@ def conclude(c: Lecture, find: Find, ended: Mapping[str, Ended], provenance: Map
     outcomes: list[Outcome] = []
     texts: dict[str, str] = {}
     figures: dict[str, Any] = {}
-    for name, experiment, form in runs_of(c):
-        came, inner = outcome(name, experiment, form, c.seed, find, ended, provenance)
+    for own in runs_of(c):
+        came, inner = outcome(own, find, ended, provenance)
+        name = own.name
         outcomes.append(came)
         texts |= {own_name(name, n): _renamed(name, text) for n, text in inner.texts.items()}
         figures |= {own_name(name, n): figure for n, figure in inner.figures.items()}
@@ -101,26 +117,21 @@ def _renamed(name: str, text: str) -> str:
 
 
 def outcome(
-    name: str,
-    experiment: str,
-    form: Form,
-    seed: int,
-    find: Find,
-    ended: Mapping[str, Ended],
-    provenance: Mapping[str, Any],
+    own: Own, find: Find, ended: Mapping[str, Ended], provenance: Mapping[str, Any]
 ) -> tuple[Outcome, Conclusion]:
     """What came of a run, and the conclusion of one that is a series."""
-    own = {n: part for n, part in ended.items() if n == name or n.startswith(own_name(name, ""))}
-    rows = [row for part in own.values() for row in part.rows]
+    name, experiment, form, seed = own
+    parts = {n: part for n, part in ended.items() if n == name or n.startswith(own_name(name, ""))}
+    rows = [row for part in parts.values() for row in part.rows]
     came = Outcome(
         name=name,
         experiment=experiment,
         form=form,
         command=command_of(experiment, form),
         rows=rows,
-        parts=tuple(own),
+        parts=tuple(parts),
         error=reason(rows),
-        seconds=sum(part.work.get("seconds", 0.0) for part in own.values()),
+        seconds=sum(part.work.get("seconds", 0.0) for part in parts.values()),
     )
     inner = Conclusion("")
     try:
@@ -128,7 +139,7 @@ def outcome(
         sweep = sweep_of(found, form, seed)
         command = command_of(experiment, form, seed, sweep)
         came = came._replace(command=command, is_series=bool(found.series))
-        if found.series and waiting(name, experiment, form, seed, find, ended):
+        if found.series and waiting(own, find, ended):
             came = came._replace(error=came.error or STOPPED)
         elif found.series:
             (config,) = sweep.trials()

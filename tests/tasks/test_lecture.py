@@ -23,7 +23,7 @@ from mi203jax.core.task import Animation
 from mi203jax.core.trials import Sweep
 from mi203jax.lecture.slide import Ran, Row, Slide
 from mi203jax.tasks import lecture
-from mi203jax.tasks.lecture import command_of, next_of, outcome, sweep_of
+from mi203jax.tasks.lecture import Own, command_of, next_of, outcome, sweep_of
 from tests.core import toy
 from tests.core.toy import Toy
 
@@ -219,14 +219,14 @@ class TestSeeds:
 
     def test_of_a_series(self, tmp_path):
         ended = {n: Ended([], [{"status": "done"}]) for n in ("two-first", "two-second")}
-        came, inner = outcome("two", "two", Form(), 3, registry(tmp_path), ended, {})
+        came, inner = outcome(Own("two", "two", Form(), 3), registry(tmp_path), ended, {})
         assert inner.texts["study.md"].startswith("['first', 'second'] of seed 3")
         assert (came.error, came.is_series, came.parts) == ("", True, ("two-first", "two-second"))
 
 
 def toys(tmp_path, ended):
     """What came of the toy."""
-    return outcome("toy", "toy", Form(), 0, registry(tmp_path), ended, {})
+    return outcome(Own("toy", "toy", Form()), registry(tmp_path), ended, {})
 
 
 class TestOutcome:

@@ -239,7 +239,7 @@ def test_fields_must_fit_each_other(fields, message):
 
 LEARNS = dataclasses.replace(
     SMALL, memory="gru", memory_size=16, hidden=(32,), batch_size=64, sequence_length=8, burn_in=1, replay_size=4_000,
-    learning_starts=400, total_steps=4_800, eval_every=4_800, eval_episodes=256, target_period=20,
+    learning_starts=400, total_steps=4_800, eval_every=480, eval_episodes=256, target_period=20,
     exploration_fraction=0.5,
 )  # fmt: skip
 TRIALS = [dataclasses.replace(LEARNS, seed=s, learning_rate=2e-3 + 5e-4 * s) for s in range(3)]
@@ -257,11 +257,9 @@ def learnt():
 
 def test_trials_equal_their_solo_runs(learnt):
     """To rounding, which one flipped action makes more of: over the first updates."""
-    begin, soon, *_ = learnt
+    _, soon, *_ = learnt
     alone = reports(TRIALS[2])
-    np.testing.assert_allclose(
-        begin.evaluation["eval/return"][2], next(alone).evaluation["eval/return"][0], rtol=1e-3
-    )
+    next(alone)
     one = next(alone)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a[2], b[0], atol=2e-4),
@@ -270,6 +268,7 @@ def test_trials_equal_their_solo_runs(learnt):
     )
     for name in ("train/return", "train/loss"):
         np.testing.assert_allclose(soon.training[name][2], one.training[name][0], rtol=1e-3)
+    np.testing.assert_allclose(soon.evaluation["eval/return"][2], one.evaluation["eval/return"][0], rtol=1e-3)
 
 
 def test_memory_helps_where_something_is_hidden(learnt):
