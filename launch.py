@@ -10,13 +10,14 @@ from typing import Any
 from absl import flags
 
 import experiments
-from mi203jax.core.config import BaseConfig, RunConfig, describe, format_value
+from mi203jax.core.config import BaseConfig, describe
 from mi203jax.core.errors import UsageError, did_you_mean
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.extras import require_optuna, require_ray, require_tensorboard
 from mi203jax.core.interruption import Interrupted, Interruption
+from mi203jax.core.preview import print_fields, print_programs
 from mi203jax.core.run_directory import RunDirectory, check_new
-from mi203jax.core.trials import Sweep, counted, group, label, varied_fields
+from mi203jax.core.trials import Sweep, counted, group
 
 USAGE = """\
 python launch.py --list                     the experiments
@@ -361,39 +362,6 @@ def dry_run_series(experiment: Experiment, config: BaseConfig, options: Any) -> 
         print(f"{name}: {counted(len(parts[name].trials), 'trial')} of {parts[name].experiment}")
         print_programs(parts[name].trials, planned, names=False)
     print("\nWhat comes after depends on what comes of these; nothing was run and nothing was written.")
-
-
-def print_programs(trials: Sequence[RunConfig], programs: Sequence[Any], names: bool = True) -> None:
-    """How many trials each program has, how they run, the memory that they take, and which they are."""
-    fields = varied_fields(trials)
-    for number, planned in enumerate(programs, 1):
-        how = planned.group.layout.words(len(planned.members))
-        size = f"about {planned.bytes / 1e6:,.3g} MB"
-        members = counted(len(planned.members), "trial")
-        print(f"program {number}: {members} {how}, {size}".replace(" ,", ","))
-        for i in planned.members if names else ():
-            print(f"    trial {i} {label(trials[i], fields)}".rstrip())
-
-
-def print_fields(sweep: Sweep) -> None:
-    """A line a field, and what a run would be."""
-    trials = sweep.trials()
-    rows = [{column: column for column in describe(trials[0])[0]}, *describe(trials[0])]
-    varied = varied_fields(trials)
-    for row in rows[1:]:
-        if row["field"] in varied:
-            values = dict.fromkeys(format_value(getattr(c, row["field"])) for c in trials)
-            row["value"] = ",".join(values)
-    width = {column: max(len(r[column]) for r in rows) for column in rows[0]}
-    for row in rows:
-        print("  ".join(row[c].ljust(width[c]) for c in row).rstrip())
-    c, programs = trials[0], len(group(trials))
-    if not isinstance(c, RunConfig):  # a series: its parts have trials, programs and steps
-        return
-    print("\ntogether: values of a sweep share one compiled program; apart: each has its own.")
-    steps, every = (n * c.steps_per_iteration for n in (c.num_iterations, c.eval_iterations))
-    size = f"{counted(sweep.num_trials(), 'trial')} in {counted(programs, 'program')}"
-    print(f"{size}; {steps:,} steps, evaluated every {every:,}.")
 
 
 def complain(error: Any, status: int) -> int:

@@ -47,7 +47,7 @@ EXPERIMENT = Experiment(
         "reinforcement": (
             "claims=(target_network,replay,double_q,dense_reward,dense_score)",
             "settings=(cartpole,rooms,treasures,lure)",
-            *("draws=20", "tuning_seeds=3", "judging_seeds=12"),
+            *("draws=12", "tuning_seeds=2", "judging_seeds=12"),
         ),
         "breakout": (
             "claims=(target_network,replay,double_q,dense_reward)",

@@ -1,0 +1,40 @@
+"""What a run would be, printed before anything runs: its fields, its trials and their programs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mi203jax.core.config import RunConfig, describe, format_value
+from mi203jax.core.trials import Sweep, counted, group, label, varied_fields
+
+
+def print_programs(trials: Sequence[RunConfig], programs: Sequence[Any], names: bool = True) -> None:
+    """How many trials each program has, how they run, the memory that they take, and which they are."""
+    fields = varied_fields(trials)
+    for number, planned in enumerate(programs, 1):
+        how = planned.group.layout.words(len(planned.members))
+        size = f"about {planned.bytes / 1e6:,.3g} MB"
+        members = counted(len(planned.members), "trial")
+        print(f"program {number}: {members} {how}, {size}".replace(" ,", ","))
+        for i in planned.members if names else ():
+            print(f"    trial {i} {label(trials[i], fields)}".rstrip())
+
+
+def print_fields(sweep: Sweep) -> None:
+    """A line a field, and what a run would be."""
+    trials = sweep.trials()
+    rows = [{column: column for column in describe(trials[0])[0]}, *describe(trials[0])]
+    varied = varied_fields(trials)
+    for row in rows[1:]:
+        if row["field"] in varied:
+            values = dict.fromkeys(format_value(getattr(c, row["field"])) for c in trials)
+            row["value"] = ",".join(values)
+    width = {column: max(len(r[column]) for r in rows) for column in rows[0]}
+    for row in rows:
+        print("  ".join(row[c].ljust(width[c]) for c in row).rstrip())
+    c, programs = trials[0], len(group(trials))
+    if not isinstance(c, RunConfig):  # a series: its parts have trials, programs and steps
+        return
+    print("\ntogether: values of a sweep share one compiled program; apart: each has its own.")
+    steps, every = (n * c.steps_per_iteration for n in (c.num_iterations, c.eval_iterations))
+    size = f"{counted(sweep.num_trials(), 'trial')} in {counted(programs, 'program')}"
+    print(f"{size}; {steps:,} steps, evaluated every {every:,}.")
