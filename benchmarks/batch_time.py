@@ -42,7 +42,7 @@ def main() -> None:
     rows = []
     for n in names:
         each = {s: [t / EXAMPLES * 1e6 for t in times[f"{n} {s}"]] for s in SIZES}
-        rows.append({"µs an example": n} | {f"batches of {s}": spread(each[s], ".1f") for s in SIZES})
+        rows.append({"µs an example": n} | {f"batches of {s}": spread(each[s], ".3g") for s in SIZES})
     print(table(rows))
 
 

@@ -4,9 +4,11 @@
 
 Of some programs of each part, drawn at random, two trials are run alone, each by `python launch.py` in a
 process of its own, as a loop in a shell would: the first compiles, the second finds the program kept. The
-estimate is as many first runs as there are programs, and second ones for all other trials. Seconds are from
-the start of the process until its results are written: such a run's figures, which a study does not draw, are
-not counted. What a study takes for tracing and for its own figures is not in its seconds either.
+estimate is as many first runs as there are programs, and second ones for all other trials: programs weigh
+alike, as if each had as many trials. Its standard error is of the draw of programs, and of few rough itself.
+Seconds are from the start of the process until its results are written: such a run's figures, which a study
+does not draw, are not counted. What a study takes for tracing and for its own figures is not in its seconds
+either.
 """
 
 import argparse
@@ -46,14 +48,27 @@ def alone(experiment: str, c: RunConfig) -> float:
         return (out / "results.csv").stat().st_mtime - begun
 
 
-def part(contents: Contents, sample: int) -> tuple[float, float]:
-    """Mean seconds of a program's first run, and of one more."""
+def part(contents: Contents, sample: int) -> np.ndarray:
+    """Seconds of a first run, and of one more, of each program that was drawn: `[programs, 2]`."""
     several = [p for p in contents.pieces if len(p) > 1]
     rng = np.random.default_rng(0)
     chosen = rng.choice(len(several), min(sample, len(several)), replace=False)
-    taken = [[alone(contents.experiment, contents.trials[i]) for i in several[k][:2]] for k in chosen]
-    first, second = np.mean(taken, 0)
-    return float(first), float(second)
+    return np.array(
+        [[alone(contents.experiment, contents.trials[i]) for i in several[k][:2]] for k in chosen]
+    )
+
+
+def estimate(taken: np.ndarray, programs: int, trials: int) -> tuple[float, float]:
+    """Seconds of all trials of a part, one by one; and the standard error, nan of one program.
+
+    Args:
+        taken: seconds of a first run and of one more, `[n, 2]`, of programs that were drawn.
+        programs: how many there are.
+        trials: of all of them.
+    """
+    each = taken @ [programs, trials - programs]
+    error = np.std(each, ddof=1) / len(each) ** 0.5 if len(each) > 1 else np.nan
+    return float(each.mean()), float(error)
 
 
 def main() -> None:
@@ -67,8 +82,9 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name, done in work.items():
         contents = read_config(asked.folder / "parts" / name, lambda n: experiments.get(n).config)
-        first, second = part(contents, asked.sample)
-        estimate = first * done["programs"] + second * (done["trials"] - done["programs"])
+        taken = part(contents, asked.sample)
+        first, second = taken.mean(0)
+        seconds, error = estimate(taken, done["programs"], done["trials"])
         rows.append(
             {
                 "part": name,
@@ -76,8 +92,8 @@ def main() -> None:
                 "programs": f"{done['programs']:,}",
                 "took": f"{done['seconds'] / 60:.1f} min",
                 "alone: first, second": f"{first:.1f} s, {second:.1f} s",
-                "one by one": f"{estimate / 60:.0f} min",
-                "ratio": f"{estimate / done['seconds']:.1f}",
+                "one by one": f"{seconds / 60:.0f} ± {error / 60:.0f} min",
+                "ratio": f"{seconds / done['seconds']:.1f} ± {error / done['seconds']:.1f}",
             }
         )
     print(table(rows))

@@ -4,42 +4,85 @@
     python -m benchmarks.trends_page full=runs/trends/DIR deep=DIR    # after new runs, whose records it takes
 
 A record, docs/recorded/NAME.json, is the `study.json` of a run; its figures, drawn anew, go to docs/figures
-under the names that the text shows, `trends_NAME_FIGURE.png`. Blanks are `{{table NAME [CLAIM …]}}`,
-`{{beside NAME NAME …}}` (studies of other seeds), `{{legend NAME}}`, `{{method NAME}}`, `{{work NAME}}`,
-`{{gradients NAME}}`, and for numbers within the text
-`{{difference NAME CLAIM SETTING [CELL …]}}`, `{{verdict …}}`, `{{first …}}` and `{{second …}}` (mean scores).
+under the names that the text shows, `trends_NAME_FIGURE.png`. Blanks are
+
+- of a record: `{{table NAME [CLAIM …]}}`, `{{legend NAME}}`, `{{method NAME}}`, `{{work NAME}}`,
+  `{{gradients NAME}}`, `{{microseconds NAME}}`, and within the text `{{minutes NAME}}` (from the first part's
+  begin to the last one's end), `{{draws NAME}}` and `{{seeds NAME}}` (that judged);
+- of several: `{{beside NAME NAME …}}` (studies of other seeds), `{{reversed NAME NAME …}}` (all of their
+  comparisons that are reversed, p corrected for all);
+- of a result: `{{difference NAME CLAIM SETTING [CELL …]}}`, `{{verdict …}}`, `{{p …}}`, `{{first …}}` and
+  `{{second …}}` (mean scores);
+- of a setting: `{{guess SETTING}}` (what a run that diverged counts as).
 """
 
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from benchmarks.measure import table
 from benchmarks.rerun import beside
+from mi203jax.configs.claims import SETTINGS
 from mi203jax.core.figures import save_figure
-from mi203jax.study.report import LEGEND, Record, markdown, method, results_of, work
-from mi203jax.study.result import ArmResult, Result
+from mi203jax.study.report import LEGEND, Record, markdown, mean, method, results_of, verdict, work
+from mi203jax.study.result import Result, corrected
 from mi203jax.tasks.trends import figures_of
 
 DOCS = Path(__file__).parent.parent / "docs"
 RECORDED = DOCS / "recorded"
 
+Records = Mapping[str, Record]
 
-def page(text: str, records: dict[str, Record]) -> str:
-    """The text with its blanks filled."""
+
+def page(text: str, records: Records) -> str:
+    """The text with its blanks filled.
+
+    Raises:
+        ValueError: for a blank of no known kind, or one that no result or several fit.
+        KeyError: for a record or a setting that is not there.
+    """
 
     def fill(blank: re.Match[str]) -> str:
-        kind, name, which = blank[1], blank[2], blank[3].split()
-        if kind == "beside":
-            return seeds({n: records[n] for n in (name, *which)})
-        return filled(kind, records[name], which)
+        kind, name, *which = blank[1].split()
+        if kind == "guess":
+            return f"{SETTINGS[name].diverged:.3f}"
+        if kind in OF_SEVERAL:
+            return OF_SEVERAL[kind]({n: records[n] for n in (name, *which)})
+        if kind in OF_RECORD:
+            return OF_RECORD[kind](records[name], which)
+        if kind in OF_RESULT:
+            return OF_RESULT[kind](*one(records[name], which))
+        raise ValueError(
+            f"{blank[0]}: expected one of guess, {', '.join([*OF_SEVERAL, *OF_RECORD, *OF_RESULT])}."
+        )
 
-    return re.sub(r"\{\{(\w+) (\w+)(.*?)\}\}", fill, text)
+    return re.sub(r"\{\{(\w+ .*?)\}\}", fill, text)
 
 
-def seeds(records: dict[str, Record]) -> str:
+def one(record: Record, which: list[str]) -> tuple[Result, float]:
+    """The result of a claim in a setting, and a cell if there are several; and its corrected p."""
+    claim, setting, *cell = which
+    results = results_of(record)
+    found = [
+        (r, p)
+        for r, p in zip(results, corrected(results), strict=True)
+        if (r.claim, r.setting) == (claim, setting) and set(cell) <= set(r.cell.split())
+    ]
+    if len(found) != 1:
+        raise ValueError(f"{' '.join(which)} are {len(found)} results: expected one.")
+    return found[0]
+
+
+def comparisons(record: Record, claims: list[str]) -> str:
+    """The table of a record, or its rows of some claims."""
+    results = results_of(record)
+    return markdown([r for r in results if not claims or r.claim in claims], results)
+
+
+def seeds(records: Records) -> str:
     """Studies that differ in their seeds, beside each other."""
     rows, agreement = beside({_command(record): results_of(record) for record in records.values()})
     return f"{table(rows)}\n\n{agreement}"
@@ -51,39 +94,23 @@ def _command(record: Record) -> str:
     return " ".join(w for w in words if w not in ("python", "launch.py"))
 
 
-def filled(kind: str, record: Record, which: list[str]) -> str:
-    """What stands in place of a blank."""
-    whole: dict[str, Callable[[], str]] = {
-        "table": lambda: markdown([r for r in results_of(record) if not which or r.claim in which]),
-        "legend": lambda: LEGEND,
-        "method": lambda: method(record),
-        "work": lambda: work(record),
-        "gradients": lambda: gradients(record),
-    }
-    if kind in whole:
-        return whole[kind]()
-    result = one(record, which)
-    if kind == "verdict":
-        return result.comparison.verdict
-    if kind == "difference":
-        c = result.comparison
-        return f"{c.difference:+.3f} ({c.low:+.3f} to {c.high:+.3f})"
-    return mean({"first": result.first, "second": result.second}[kind])
+def reversed_of(records: Records) -> str:
+    """All comparisons of several records that are reversed, p corrected for the number of all."""
+    results = [r for record in records.values() for r in results_of(record)]
+    return markdown([r for r in results if r.comparison.verdict == "reversed"], results)
 
 
-def mean(arm: ArmResult) -> str:
-    """The mean score over seeds."""
-    return f"{sum(arm.scores) / len(arm.scores):.3f}"
+def minutes(record: Record) -> str:
+    """From the begin of the first part to the end of the last, by the clock."""
+    ends = [[datetime.fromisoformat(p[n]) for p in record["work"].values()] for n in ("begun", "finished")]
+    return f"{(max(ends[1]) - min(ends[0])).total_seconds() / 60:.0f}"
 
 
-def one(record: Record, which: list[str]) -> Result:
-    """The result of a claim in a setting, and a cell if there are several."""
-    claim, setting, *cell = which
-    found = [r for r in results_of(record) if (r.claim, r.setting) == (claim, setting)]
-    found = [r for r in found if set(cell) <= set(r.cell.split())]
-    if len(found) != 1:
-        raise ValueError(f"{' '.join(which)} are {len(found)} results: expected one.")
-    return found[0]
+def microseconds(record: Record) -> str:
+    """What an example takes in batches of each size, by setting."""
+    of = record["microseconds"]
+    rows = [{"µs an example": f"`{n}`"} | {f"batches of {b}": f"{t:g}" for b, t in of[n].items()} for n in of]
+    return table(rows)
 
 
 def gradients(record: Record) -> str:
@@ -96,7 +123,8 @@ def gradients(record: Record) -> str:
     for initializer in dict.fromkeys(g["initializer"] for g in own):
         found = {(g["normalization"], g["residual"]): g for g in own if g["initializer"] == initializer}
         growths = (_growth(found[kind]) for kind in kinds)
-        rows.append({"first weights": f"`{initializer}`"} | dict(zip(names, growths, strict=True)))
+        row = {"first weights": f"`{initializer}`"} | dict(zip(names, growths, strict=True))
+        rows.append(row | {"the same, all layers and the last half": _in_all(found[kinds[-1]])})
     return table(rows)
 
 
@@ -105,6 +133,38 @@ def _growth(gradient: Record) -> str:
     if not gradient["growth"]:  # too small for float32 before it reaches the first layer
         return f"vanishes{theory}"
     return f"{gradient['growth']:.3f}{theory}"
+
+
+def _in_all(gradient: Record) -> str:
+    norms = gradient["norms"]
+    return f"{norms[0] / norms[-1]:.3g}, {norms[len(norms) // 2] / norms[-1]:.3g}"
+
+
+OF_RECORD: dict[str, Callable[[Record, list[str]], str]] = {
+    "table": comparisons,
+    "legend": lambda record, _: LEGEND,
+    "method": lambda record, _: method(record),
+    "work": lambda record, _: work(record),
+    "gradients": lambda record, _: gradients(record),
+    "microseconds": lambda record, _: microseconds(record),
+    "minutes": lambda record, _: minutes(record),
+    "draws": lambda record, _: str(record["effort"]["draws"]),
+    "seeds": lambda record, _: str(record["effort"]["judging_seeds"]),
+}
+OF_SEVERAL: dict[str, Callable[[Records], str]] = {"beside": seeds, "reversed": reversed_of}
+OF_RESULT: dict[str, Callable[[Result, float], str]] = {
+    "difference": lambda result, _: difference(result),
+    "verdict": verdict,
+    "p": lambda _, p: f"{p:.2g}",
+    "first": lambda result, _: mean(result.first),
+    "second": lambda result, _: mean(result.second),
+}
+
+
+def difference(result: Result) -> str:
+    """By how much the first arm is better, and the interval."""
+    c = result.comparison
+    return f"{c.difference:+.3f} ({c.low:+.3f} to {c.high:+.3f})"
 
 
 def take(name: str, run: Path) -> None:

@@ -11,7 +11,7 @@ import launch
 from benchmarks.trends_page import page
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
 def blocks(path, language):
@@ -20,17 +20,23 @@ def blocks(path, language):
 
 
 def commands():
+    """In blocks, and between backticks in the text and in tables, where `python launch.py` may be left out."""
     for path in PAGES:
-        for block in blocks(path, ""):
+        for block in [*blocks(path, ""), *blocks(path, "sh")]:
             for line in block.replace("\\\n", " ").splitlines():
                 if "python launch.py" in line:
                     yield line[line.index("python launch.py") :]
+        text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for span in re.findall(r"`([^`]+)`", text):
+            words = " ".join(span.split()).replace("\\|", "|")
+            if re.match(r"(python launch\.py )?--exp=[a-z]", words) and not re.search("…|NAME", words):
+                yield words if words.startswith("python") else f"python launch.py {words}"
 
 
 @pytest.mark.parametrize("command", sorted(set(commands())))
 def test_commands_are_understood(command):
     """Up to the point where they would run."""
-    _, *argv = shlex.split(command, comments=True)
+    _, *argv = shlex.split(re.sub(r"=K\b", "=1", command), comments=True)
     own, assignments = launch.parse(argv)
     if launch.mode_of(own, assignments) in ("exp", "describe", "dry_run"):
         assert launch.sweep_of(own, assignments).trials()
@@ -48,10 +54,19 @@ def test_nothing_is_left_to_fill_in(path):
     assert not re.findall(r"@[A-Z]+@|TODO|FIXME|(?m:^MEASURED)", path.read_text(encoding="utf-8"))
 
 
+def sections(path):
+    """What a link to a heading is called."""
+    found = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found]
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
 def test_links_lead_somewhere(path):
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8")):
-        assert (path.parent / target).exists(), target
+    for target in re.findall(r"\]\((?!https?:)([^)]+)", path.read_text(encoding="utf-8")):
+        file, _, section = target.partition("#")
+        there = path.parent / file if file else path
+        assert there.exists(), target
+        assert not section or section in sections(there), target
 
 
 def test_the_page_of_trends_is_what_its_records_say():

@@ -30,8 +30,8 @@ def steps(total: int, every: int = 0) -> tuple[str, str]:
     return f"total_steps={total}", f"eval_every={every or total}"
 
 
-DIGITS = ("data=digits/blocks", "channels=(16,32)", "translation=1", *steps(14_370))
-"""Ten passes over images of 8×8, by a small network."""
+DIGITS = ("data=digits/blocks", "channels=(16,32)", "translation=1", *steps(10_059))
+"""Seven passes over images of 8×8, by a small network."""
 
 CHOICES = (
     *("pooling", "standardize", "augment", "invariance", "batch_size", "optimizer", "initializer"),
@@ -46,25 +46,28 @@ TRENDS = (
     *("settings=(spirals)", "draws=4", "judging_seeds=5"),  # of small networks
 )
 
+GAMES = ("claims=(dense_score)", "settings=(treasures)", "draws=8", "tuning_seeds=1", "judging_seeds=10")
+
 FORMS: Mapping[str, tuple[Form, ...]] = {
-    "autoencoder": (Form("", steps(250_000, 50_000)),),
-    "depth": (Form("", steps(16_000, 4_000)),),
-    "detection": (Form("", ("eval_scenes=200", *steps(8_000, 4_000))),),
-    "dqn": (Form("", steps(307_200, 25_600)),),
-    "gan": (Form("", steps(51_200, 12_800)),),
+    "autoencoder": (Form("", steps(150_000, 50_000)),),
+    "characters": (Form("", steps(4_000, 1_000)),),
+    "depth": (Form("", steps(12_000, 4_000)),),
+    "detection": (Form("", ("eval_scenes=200", *steps(6_000, 3_000))),),
+    "dqn": (Form("", steps(256_000, 25_600)),),
+    "gan": (Form("", steps(38_400, 12_800)),),
     "image_classification": (
-        Form("", steps(24_000, 4_000)),
+        Form("", steps(16_000, 4_000)),
         *[Form(s, (*DIGITS, *ALSO.get(s, ()))) for s in CHOICES],
     ),
     "memory": (Form("cells", ("length=50", *steps(19_200, 4_800))),),
-    "mlp_vs_cnn": (Form("", steps(8_000)),),
-    "pixels": (Form("", steps(16_000, 4_000)),),
-    "pqn": (Form("", steps(614_400, 40_960)),),
-    "relu_q": (Form("", steps(38_400, 6_400)),),
-    "segmentation": (Form("", ("eval_scenes=200", *steps(6_400, 1_600))),),
+    "mlp_vs_cnn": (Form("", steps(4_800)),),
+    "pixels": (Form("", steps(12_000, 4_000)),),
+    "pqn": (Form("", steps(491_520, 40_960)),),
+    "relu_q": (Form("", steps(25_600, 6_400)),),
+    "segmentation": (Form("", ("eval_scenes=200", *steps(4_800, 1_600))),),
     "sequences": (Form(), Form("cell", steps(8_000))),
-    "sliding_window": (Form("", ("eval_scenes=100", *steps(4_000))),),
-    "trends": (Form("", TRENDS, ("full",)),),
+    "sliding_window": (Form("", ("eval_scenes=50", *steps(2_400))),),
+    "trends": (Form("", TRENDS, ("full",)), Form("reinforcement", GAMES)),
     "vectors": (Form(), Form("losses")),
 }
 """Shorter than by default, so that all of it may take half an hour on two cores; and what slides compare.

@@ -26,6 +26,9 @@ class Trends(BaseConfig):
     search: Literal["random", "sobol"] = static("sobol", "how configurations are drawn")
     looks: int = static(0, "settings drawn to look for counter-examples of each claim; 0: none", "[0, 10000]")
     candidates: int = static(3, "most reversed of them that are judged, with looks", "[1, 100]")
+    looked_before: int = static(
+        0, "pairs of a claim and a setting that an earlier search looked at, to correct for too", "[0, 4000]"
+    )
 
     def check(self) -> None:
         """Fields that must fit each other."""
@@ -40,6 +43,10 @@ class Trends(BaseConfig):
         self._check_looks()
 
     def _check_looks(self) -> None:
+        if self.looked_before and not self.looks:
+            raise UsageError(
+                f"looked_before={self.looked_before} is of a search: expected looks=COUNT beside it."
+            )
         for name in self.settings:
             if SETTINGS[name].is_drawn and not self.looks:
                 raise UsageError(f"settings=({name}) is drawn: expected looks=COUNT beside it.")

@@ -123,7 +123,7 @@ SIGNALS = (
                 judge=judges.reads_any_length,
             ),
             Row(
-                "the sizes of an LSTM's weights",
+                "the sizes of an LSTM's weights: 4 d (n + d + 1) numbers, of d units on n inputs",
                 named("mi203jax.nn.cells", "num_parameters"),
                 (Ran("sequences", "cell"),),
                 (Shown("comparison.png", "figures/comparison_cell.png", of_sweep=True),),
@@ -207,7 +207,8 @@ GAMES = (
         "Cas fini",
         (
             Row(
-                "min Σ Q(s, a), Q(s, a) ≥ r(s, a, s') + γ Q(s', a')",
+                "min Σ Q(s, a), Q(s, a) ≥ r(s, a, s') + γ Q(s', a') for each s' (an optimist's), "
+                "or in the mean over s'",
                 named("mi203jax.rl.linear_program", "linear_program")
                 + named("mi203jax.rl.finite_mdp", "FiniteMDP"),
                 (Ran("bellman"),),
@@ -246,6 +247,14 @@ GAMES = (
                 (Ran("dqn"), Ran("pqn")),
                 PLAY,
                 metrics=("eval/return", "eval/return_std", "eval/length"),
+            ),
+            Row(
+                '"ATTENTION: even more experimental than deep learning"',
+                named("mi203jax.study.statistics", "compare", "paired_interval")
+                + named("mi203jax.study.claim", "Claim"),
+                (Ran("trends", "reinforcement"),),
+                (Shown("forest.png", "figures/trends_reinforcement_forest.png"),),
+                judge=judges.tendencies,
             ),
         ),
     ),

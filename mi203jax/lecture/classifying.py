@@ -47,7 +47,7 @@ CLASSIFYING = (
                 "images cannot be classified without using that they are images",
                 named("mi203jax.models.classifier", "Classifier"),
                 (Ran("mlp_vs_cnn"),),
-                (Shown("comparison.png", "figures/mlp_vs_cnn.png"),),
+                (Shown("comparison.png", "figures/mlp_vs_cnn.png", of_sweep=True),),
                 ", dense or convolutional, with as many parameters",
                 metrics=ACCURACY,
                 judge=judges.needs_images,
@@ -114,14 +114,21 @@ CLASSIFYING = (
                 "a network forced to be invariant",
                 named("mi203jax.invariance", "invariant", "shifts", "flips", "rotations"),
                 images("invariance"),
-                (Shown("shifts.png"),),
+                (comparison("invariance"),),
                 metrics=ACCURACY,
             ),
         ),
     ),
     Slide(
         "Optimisation: batch",
-        (choice("all examples, one, or k", named("mi203jax.data.order", "batch_indices"), "batch_size"),),
+        (
+            choice(
+                "all examples: too slow; one: too unstable; k",
+                named("mi203jax.data.order", "batch_indices"),
+                "batch_size",
+                judges.neither_all_nor_one,
+            ),
+        ),
     ),
     Slide(
         "Optimisation: lissage du gradient",

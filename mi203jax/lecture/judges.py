@@ -124,6 +124,20 @@ class Ahead:
         return [_verdict(own > other, f"{', '.join(words)}.")]
 
 
+def neither_all_nor_one(e: Evidence) -> list[Verdict]:
+    """A mini-batch is ahead of all examples at once, and of one, after as many examples."""
+    sizes = sorted({int(row["batch_size"]) for row in e.rows if "batch_size" in row})
+    if len(sizes) < 3:
+        raise NotMeasuredError("Fewer than three sizes of batches were run")
+    right = {size: e.mean("eval/accuracy", batch_size=str(size)) for size in sizes}
+    best = max(sizes[1:-1], key=right.__getitem__)
+    found = []
+    for size, what in ((sizes[-1], "too slow"), (sizes[0], "too unstable")):
+        words = f"Batches of {size:,}, {what} on the slide, end at {_percent(right[size])}, "
+        found.append(_verdict(right[size] < right[best], f"{words}of {best} at {_percent(right[best])}."))
+    return found
+
+
 def hundred_layers(e: Evidence) -> list[Verdict]:
     """Batch norm lets the gradient through 100 layers."""
     alone = e.mean("eval/accuracy", normalization="batch", residual="false")

@@ -68,6 +68,12 @@ def experiments_of(slides: Iterable[Slide]) -> list[str]:
     return list(dict.fromkeys(ran.experiment for s in slides for row in s.rows for ran in row.runs))
 
 
+def draws_own(experiment: str, slides: Iterable[Slide]) -> bool:
+    """Whether one of its own figures is on a slide, or it is on none: a sweep's figures are drawn anyway."""
+    own = [row for s in slides for row in s.rows if experiment in [ran.experiment for ran in row.runs]]
+    return not own or any(not shown.of_sweep for row in own for shown in row.figures)
+
+
 def in_order(names: Iterable[str], slides: Sequence[Slide]) -> list[str]:
     """The names in the order of the slides; those that no slide has at the end, as they come."""
     names, order = list(names), experiments_of(slides)

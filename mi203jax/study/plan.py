@@ -173,7 +173,8 @@ def tuned(
 ) -> Tuned:
     """The best of the configurations that an arm was tuned over, by the mean over its folds and seeds.
 
-    Of several that are equally good, the one whose value of the first field that is tuned is in the middle.
+    Of several that are equally good, the one whose value of the first field that is tuned is in the middle,
+    the smaller of two.
 
     Args:
         trials: as `tuning_trials` gave them.
@@ -192,7 +193,7 @@ def tuned(
         return Tuned(values, means, None)
     top = max(known) if best == "max" else min(known)
     equal = sorted((i for i, m in enumerate(means) if m == top), key=lambda i: values[i][names[0]])
-    return Tuned(values, means, equal[len(equal) // 2])
+    return Tuned(values, means, equal[(len(equal) - 1) // 2])
 
 
 def _mean(scores: Sequence[float | None]) -> float | None:

@@ -17,10 +17,17 @@ class ArmResult(NamedTuple):
     chosen: dict[str, Any]  # the best of the values
     scores: list[float]  # of the fresh seeds, on test data
     diverged: int = 0  # of these
+    unstable: float | None = None  # share of the runs that tuned it that diverged; None: not recorded
 
     @property
     def is_at_edge(self) -> bool:
-        """Whether a number was chosen that is the largest or the smallest of those that were tried."""
+        """Whether a better value may lie beyond those that were tried.
+
+        So it is where the largest or the smallest number was chosen, and where all did alike, as where all
+        diverged.
+        """
+        if len(set(self.tuning)) == 1:
+            return True
         tried = {n: [v[n] for v in self.values] for n in self.chosen}
         numbers = {n: own for n, own in tried.items() if all(type(v) in (int, float) for v in own)}
         return any(self.chosen[n] in (min(own), max(own)) for n, own in numbers.items())

@@ -1,7 +1,7 @@
 """How an arm depends on its tuning: what one gets after k tries, and how far apart the tries are.
 
-A try is a configuration that tuning drew. What diverged is worth −∞ (∞ where smaller is better). Does not
-import jax.
+A try is a configuration that tuning drew. One without a score is worth −∞ (∞ where smaller is better). One
+that diverged has a score, where the setting says what that is worth. Does not import jax.
 """
 
 from collections.abc import Sequence
@@ -11,21 +11,19 @@ import numpy as np
 
 
 class Spread(NamedTuple):
-    """How far apart the tries of an arm are; quantiles are over all of them, those that diverged included.
+    """How far apart the tries of an arm are; quantiles are over all of them, those without a score included.
 
     Attributes:
         median: half of the tries are as good or worse; it is one of them, the worse of two in the middle.
         worse_quartile: a quarter of the tries are as good or worse.
         better_quartile: three quarters are.
         best: of all.
-        diverged: share of the tries that did.
     """
 
     median: float
     worse_quartile: float
     better_quartile: float
     best: float
-    diverged: float
 
 
 def spread(values: Sequence[float] | np.ndarray, *, larger_is_better: bool = True) -> Spread:
@@ -43,7 +41,7 @@ def spread(values: Sequence[float] | np.ndarray, *, larger_is_better: bool = Tru
     worse, median, better = (
         float(quantile_of_best(values, 1, q=q, larger_is_better=larger_is_better)) for q in (0.25, 0.5, 0.75)
     )
-    return Spread(median, worse, better, float(sign * tries[-1]), float(np.isinf(tries).mean()))
+    return Spread(median, worse, better, float(sign * tries[-1]))
 
 
 def expected_best(

@@ -22,6 +22,8 @@ class Plan(NamedTuple):
         effort: spent on each claim in each setting.
         looks: cells drawn of each setting, to look for counter-examples; 0: the settings are what they are.
         candidates: with looks, the cells of each claim that look most reversed: these alone are judged.
+        looked_before: pairs of a claim and a cell that were looked at in an earlier search: intervals are
+            corrected for these too.
     """
 
     claims: Mapping[str, Claim]
@@ -29,6 +31,7 @@ class Plan(NamedTuple):
     effort: Effort
     looks: int = 0
     candidates: int = 3
+    looked_before: int = 0
 
 
 class Found(NamedTuple):
@@ -152,9 +155,9 @@ class _SoFar:
             scores = [s for s in (self._score(study, t) for t in trials) if s is not None]
             if len(scores) < len(trials):
                 return f"{len(trials) - len(scores)} of {len(trials)} seeds of {name} gave no number"
-            diverged = sum(self._rows[t]["status"] == "diverged" for t in trials)
-            tuning = measured.arms[i]
-            arms.append(ArmResult(name, tuning.values, tuning.scores, tuning.chosen, scores, diverged))
+            own, tuning = measured.arms[i], self.tuning(study, i)
+            lost, unstable = self._diverged(trials), self._diverged(tuning) / len(tuning)
+            arms.append(ArmResult(name, own.values, own.scores, own.chosen, scores, lost, unstable))
         return Result(
             claim=study.claim,
             slide=claim.slide,
@@ -166,7 +169,7 @@ class _SoFar:
             budget=claim.budget,
             first=arms[0],
             second=arms[1],
-            looked_at=len(self.asked) if self._plan.looks else 1,
+            looked_at=self._plan.looked_before + len(self.asked) if self._plan.looks else 1,
         )
 
     def _tuned(self, study: Study, i: int) -> Tuned:
@@ -180,6 +183,9 @@ class _SoFar:
         if row["status"] == "diverged" and worth is not None:
             return worth
         return row.get(self._task(study).objective)
+
+    def _diverged(self, trials: Iterable[RunConfig]) -> int:
+        return sum(self._rows[t]["status"] == "diverged" for t in trials)
 
     def _claim(self, study: Study) -> Claim:
         return self._plan.claims[study.claim]

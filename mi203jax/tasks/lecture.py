@@ -12,6 +12,7 @@ from mi203jax.core.series import Conclusion, Ended, Part, Series
 from mi203jax.core.trials import Sweep
 from mi203jax.lecture.outcome import NOT_RUN, STOPPED, Outcome, own_name
 from mi203jax.lecture.page import NAME, page, told
+from mi203jax.lecture.slide import draws_own
 from mi203jax.lecture.slides import SLIDES
 
 
@@ -82,7 +83,8 @@ def waiting(own: Own, find: Find, ended: Mapping[str, Ended]) -> dict[str, Part]
         found = find(experiment)
         trials = sweep_of(found, form, seed).trials()
         if not found.series:
-            return {name: Part(experiment, trials, "all" if name == experiment else "of_trials")}
+            has_own = name == experiment and draws_own(experiment, SLIDES)
+            return {name: Part(experiment, trials, "all" if has_own else "of_trials")}
         inner = found.load_series().next(trials[0], find, own_of(name, ended))
     except Exception:
         # It shall fail in its turn, as a trial of its own that the rows tell of. `outcome` says why.

@@ -20,7 +20,7 @@ from mi203jax.tasks.depth_map import Gradient, depth_map, initial_gradients
 def plan(c: Trends) -> Plan:
     """What the configuration asks."""
     claims, settings = {n: CLAIMS[n] for n in c.claims}, {n: SETTINGS[n] for n in c.settings}
-    return Plan(claims, settings, c.effort, c.looks, c.candidates)
+    return Plan(claims, settings, c.effort, c.looks, c.candidates, c.looked_before)
 
 
 def next_of(c: Trends, find: Find, ended: Mapping[str, Ended]) -> dict[str, Part]:
@@ -48,7 +48,8 @@ def conclude(c: Trends, find: Find, ended: Mapping[str, Ended], provenance: Mapp
     came = found(asked, find, ended)
     record = {
         "provenance": dict(provenance),
-        "effort": c.effort._asdict() | {"looks": c.looks, "candidates": c.candidates},
+        "effort": c.effort._asdict() | {n: getattr(c, n) for n in ("looks", "candidates", "looked_before")},
+        "guess": {n: s.diverged for n, s in asked.settings.items() if s.diverged is not None},
         "microseconds": {n: dict(s.microseconds) for n, s in asked.settings.items() if s.microseconds},
         "work": {name: part.work for name, part in ended.items()},
         "results": [to_json(r) for r in came.results],

@@ -59,10 +59,6 @@ def test_each_experiment_and_sweep_is_registered():
         experiments.get(ran.experiment).sweep(ran.sweep or None)
 
 
-def test_each_registered_experiment_is_on_a_slide():
-    assert set(experiments.names()) - set(experiments_of(SLIDES)) == {"lecture"}
-
-
 def test_each_figure_is_in_the_docs():
     for shown in {shown for row in ROWS for shown in row.figures}:
         file, _, section = shown.target.partition("#")

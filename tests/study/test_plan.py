@@ -202,6 +202,12 @@ class TestTuned:
         assert tuned(TRIALS, [0.5] * 6, "max", CLAIM).chosen == {"learning_rate": 0.2}
         assert tuned(TRIALS[::-1], [0.5] * 6, "max", CLAIM).chosen == {"learning_rate": 0.2}
 
+    def test_of_two_in_the_middle_the_smaller_one(self):
+        trials = [Toy(learning_rate=r) for r in (0.3, 0.1, 0.4, 0.2)]
+        assert tuned(trials, [0.5] * 4, "max", CLAIM).chosen == {"learning_rate": 0.2}
+        assert tuned(trials[:2], [0.5] * 2, "min", CLAIM).chosen == {"learning_rate": 0.1}
+        assert tuned(trials, [0.5, 0.4, 0.5, 0.4], "max", CLAIM).chosen == {"learning_rate": 0.3}
+
     def test_the_middle_by_the_first_field_that_is_tuned(self):
         trials = [Toy(learning_rate=r, noise=n) for r, n in ((0.3, 0.2), (0.1, 0.3), (0.2, 0.1))]
         claim = CLAIM._replace(space=("learning_rate=loguniform(1e-2,1)", "noise=uniform(0,1)"))

@@ -5,7 +5,7 @@ import json
 import numpy as np
 from scipy import stats
 
-from mi203jax.study.report import LEGEND, markdown, method, page, results_of, sensitivity, table, work
+from mi203jax.study.report import EDGE, LEGEND, markdown, method, page, results_of, sensitivity, table, work
 from mi203jax.study.result import ArmResult, Looked, Result, to_json
 from mi203jax.study.statistics import paired_interval
 
@@ -67,7 +67,7 @@ class TestMarkdown:
             expected = [np.mean(a), np.mean(b), np.mean(a) - np.mean(b)]
             assert shown == [f"{x:{sign}.{digits}f}" for x, sign in zip(expected, ("", "", "+"), strict=True)]
             low_high = paired_interval(np.subtract(a, b))
-            np.testing.assert_allclose(numbers(row["95 %"]), low_high, atol=0.51 * 10**-digits)
+            np.testing.assert_allclose(numbers(row["interval"]), low_high, atol=0.51 * 10**-digits)
 
     def test_effect_and_seeds(self):
         found = cells_of(markdown(ALL))
@@ -88,6 +88,37 @@ class TestMarkdown:
         picked = made(looked_at=50)  # by its own level
         p = min(1, 50 * picked.comparison.p)
         assert cells_of(markdown([*ALL, picked]))[-1]["p"] == f"{p:.2g}"
+
+    def test_rows_that_are_left_out_count_in_the_correction_too(self):
+        p = [row["p"] for row in cells_of(markdown(ALL))]
+        assert [row["p"] for row in cells_of(markdown(ALL[:2], ALL))] == p[:2]
+        assert [row["p"] for row in cells_of(markdown(ALL[:2]))] != p[:2]
+
+    def test_a_verdict_that_p_doubts_stands_alone(self):
+        few = made([0.31, 0.33, 0.3, 0.32, 0.36], [0.3] * 5)
+        p = few.comparison.p
+        assert few.comparison.verdict == "holds"
+        assert 0.01 < p < 0.05
+        (row,) = cells_of(markdown([few]))
+        assert (row["verdict"], row["p"]) == ("holds", f"{p:.2g}")
+        row = cells_of(markdown([few] * 6))[0]
+        assert (row["verdict"], row["p"]) == ("holds, taken alone", f"{6 * p:.2g}")
+        turned = few._replace(first=few.second, second=few.first)
+        assert cells_of(markdown([turned] * 6))[0]["verdict"] == "**reversed, taken alone**"
+        assert {row["verdict"] for row in cells_of(markdown([UNSURE] * 6))} == {"not distinguishable"}
+
+    def test_an_interval_that_is_corrected_tells_its_level(self):
+        (row,) = cells_of(markdown([made(looked_at=126)]))
+        low, high = paired_interval(FIRST - SECOND, 1 - 0.05 / 126)
+        assert row["interval"] == f"{low:+.3f} to {high:+.3f} (99.96 %)"
+
+    def test_means_of_choices_at_the_edge_are_marked(self):
+        edge = HOLDS._replace(second=HOLDS.second._replace(tuning=[0.5, 0.5]))
+        (row,) = cells_of(markdown([edge]))
+        assert (row["A"], row["B"]) == (f"{np.mean(FIRST):.3f}", f"{np.mean(SECOND):.3f}†")
+        assert EDGE in LEGEND
+        assert table([edge]).endswith(f"\n{EDGE}")
+        assert EDGE not in table([HOLDS])
 
     def test_runs_that_diverged_are_told(self):
         lost = HOLDS._replace(
@@ -112,9 +143,9 @@ class TestMarkdown:
 
     def test_what_nothing_limits(self):
         (row,) = cells_of(markdown([made([0.5] * 9 + [1.0], [0.5] * 10)]))
-        assert numbers(row["95 %"])[1] == np.inf
+        assert numbers(row["interval"])[1] == np.inf
         (row,) = cells_of(markdown([made([1.0] * 3, [0.0] * 3)]))
-        assert (row["95 %"], row["effect"], row["seeds"]) == ("+1.000 to +1.000", "+inf", "3 of 3")
+        assert (row["interval"], row["effect"], row["seeds"]) == ("+1.000 to +1.000", "+inf", "3 of 3")
         (row,) = cells_of(markdown([made([0.0] * 3, [0.0] * 3)]))
         assert (row["A"], row["A better by"], row["effect"]) == ("0.000", "+0.000", "+0.0")
 
@@ -136,6 +167,10 @@ class TestSensitivity:
         row = cells_of(sensitivity([made(tuning=((0.5, None), (0.4, 0.6)), metric=("eval/loss", "min"))]))[0]
         assert row["one draw"] == "25%"  # None is the largest of losses
 
+    def test_what_diverged_is_told_where_it_was_recorded(self):
+        found = HOLDS._replace(first=HOLDS.first._replace(unstable=0.25))
+        assert [row["diverged"] for row in cells_of(sensitivity([found]))] == ["25%", "–"]
+
     def test_choices_at_the_edge_are_marked(self):
         values = [{"learning_rate": x} for x in (0.1, 0.2, 0.3)]
         arm = HOLDS.first._replace(values=values, chosen={"learning_rate": 0.2})
@@ -143,12 +178,19 @@ class TestSensitivity:
         rows = cells_of(sensitivity([HOLDS._replace(first=arm, second=edge)]))
         assert [row["chosen"] for row in rows] == ["learning_rate=0.2", "learning_rate=0.3†"]
 
+    def test_so_are_choices_among_equals(self):
+        """The one in the middle of all, and yet nothing tells it from the others."""
+        values = [{"learning_rate": x} for x in (0.1, 0.2, 0.3)]
+        arm = HOLDS.first._replace(values=values, chosen={"learning_rate": 0.2})
+        for tuning, edge in (([0.1] * 3, True), ([0.1, 0.1, 0.2], False), ([0.1, 0.1, None], False)):
+            assert arm._replace(tuning=tuning).is_at_edge == edge
+
 
 class TestTable:
     def test_a_line_a_comparison_in_columns(self):
         head, *lines = table(ALL).split("\n")
         assert len(lines) == 4
-        names = ("claim", "where", "metric", "first  ", "second", "first better by", "95 %", "verdict")
+        names = ("claim", "where", "metric", "first  ", "second", "first better by", "interval", "verdict")
         starts = [head.index(n) for n in names]
         assert starts == sorted(starts)
         ends = [*starts[1:], None]
@@ -203,6 +245,14 @@ class TestMethod:
         assert "intervals are of level 1 − 0.05 / 5, not 95 %. Each arm was tuned" in said
         assert "4 pairs" in method(record([], looked, effort=search))
 
+    def test_a_search_after_another_tells_of_that(self):
+        search = EFFORT | {"looks": 5, "candidates": 1, "looked_before": 7}
+        said = method(record([made(looked_at=12)], effort=search))
+        assert said.startswith(
+            "12 pairs of a claim and a setting were looked at, 7 of them by an earlier search,"
+        )
+        assert "level 1 − 0.05 / 12, not" in said
+
 
 class TestPage:
     def test_all_of_it(self):
@@ -227,6 +277,15 @@ class TestPage:
     def test_work(self):
         assert work(record()) == (
             "`python launch.py --exp=trends`: 1,234 trials in 7 programs, 3 minutes of training and compiling "
-            "on 2 cores, cpu: a, cpu: b, jax 0.10.1; commit 0123456789, 2026-01-31."
+            "on 2 CPU cores, jax 0.10.1; commit 0123456789, 2026-01-31."
+        )
+        device = ORIGIN | {
+            "cores": 1,
+            "devices": ["cuda: A", "cuda: A"],
+            "git": {"commit": "0", "modified": True},
+        }
+        said = work(record(provenance=device))
+        assert said.endswith(
+            "on 1 CPU core, cuda: A, jax 0.10.1; commit 0 with uncommitted changes, 2026-01-31."
         )
         assert "commit unknown" in work(record(provenance=ORIGIN | {"git": None}))

@@ -153,6 +153,7 @@ class TestFailures:
             assert fewer.first.scores[0] == counted
             assert fewer.first.scores[1:] == ran[0][0].first.scores[1:]
             assert (fewer.first.diverged, fewer.second.diverged, same.first.diverged) == (1, 0, 0)
+            assert (fewer.first.unstable, fewer.second.unstable) == (0, 0)  # while tuning none did
 
     def test_so_it_does_while_tuning(self, ran):
         tuning = ran[1]["tuning_toy"]
@@ -165,6 +166,12 @@ class TestFailures:
         )
         (part,) = next_parts(plan, find, {"tuning_toy": broken}).values()
         assert {(c.dimension, c.learning_rate) for c in part.trials} == {(1, second), (2, largest)}
+        ended = {
+            "tuning_toy": broken,
+            "judging_toy": Ended(part.trials, [{"eval/loss": 1.0, "status": "done"}] * 12),
+        }
+        (fewer,) = found(plan, find, ended).results
+        assert (fewer.first.unstable, fewer.second.unstable) == (0.25, 0)  # one draw of four
 
 
 class TestLooks:
@@ -199,6 +206,9 @@ class TestLooks:
         assert {r.looked_at for r in results} == {5}
         assert {r.comparison.verdict for r in results} == {"reversed"}
         assert results[0].comparison.level == pytest.approx(1 - 0.05 / 5)
+        results = found(self.plan._replace(looked_before=7), find, ended).results
+        assert {r.looked_at for r in results} == {12}
+        assert results[0].comparison.level == pytest.approx(1 - 0.05 / 12)
 
     def test_all_of_them_are_told(self):
         advantages = [0.3, -0.2, 0.1, -0.4, 0.0]

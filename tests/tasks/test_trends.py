@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -12,10 +13,13 @@ from mi203jax.configs import Trends
 from mi203jax.configs.claims import CLAIMS, SETTINGS
 from mi203jax.core.errors import UsageError
 from mi203jax.core.series import Ended
-from mi203jax.study.plan import Effort, judging_trials, studies, tuning_trials
+from mi203jax.data import load
+from mi203jax.data.shapes import SHAPES
+from mi203jax.study.plan import Effort, cells, judging_trials, studies, tuning_trials
 from mi203jax.study.result import from_json
+from mi203jax.study.stages import asked_of
 from mi203jax.tasks.depth_map import Gradient
-from mi203jax.tasks.trends import gradients, series
+from mi203jax.tasks.trends import gradients, plan, series
 
 ORIGIN = {
     "time": "2026-01-31T10:00:00+01:00",
@@ -42,6 +46,11 @@ def overlap(train, test):
             yield from range(int(low or 0), int(high or 100))
 
     return len(set(percents(train)) & set(percents(test)))
+
+
+def trends_of(sweep):
+    (c,) = experiments.get("trends").sweep(sweep).trials()
+    return c
 
 
 def differing(a, b):
@@ -91,6 +100,32 @@ class TestClaims:
                 assert times[0] == pytest.approx(times[1], rel=1e-3)
 
 
+def test_what_diverged_counts_as_always_saying_the_most_frequent_class():
+    worth = {}
+    for setting in (s for s in SETTINGS.values() if s.diverged is not None):
+        for c in cells(config_of(setting.experiment), setting, looks=24).values():
+            worth.setdefault(c.data, set()).add(setting.diverged)
+    assert set(worth) == {"mnist_5k", "digits/blocks", "breast_cancer", "moons", "circles", "spirals", "xor"}
+    for name, counted in worth.items():
+        made = name in SHAPES
+        labels = SHAPES[name](jax.random.key(0), 1_000)[1] if made else load(name, "test").arrays["label"]
+        _, counts = np.unique(labels, return_counts=True)
+        assert [*counted] == pytest.approx([counts.max() / len(labels)], rel=1e-12)
+
+
+class TestSweeps:
+    """Of the experiment."""
+
+    def test_counter_examples_with_a_name_share_no_seed_with_the_search_that_found_them(self):
+        found = {n: trends_of(n).effort.seed for n in experiments.get("trends").sweeps}
+        assert {n for n, seed in found.items() if seed} == {n for n in found if n.endswith("_counterexample")}
+        assert set(found.values()) == {0, 1}
+
+    def test_the_second_search_pays_for_what_the_first_looked_at(self):
+        first, second = trends_of("search"), trends_of("search_momentum")
+        assert (first.looked_before, second.looked_before) == (0, len(asked_of(plan(first), experiments.get)))
+
+
 class TestConfig:
     @pytest.mark.parametrize(
         ("fields", "message"),
@@ -104,6 +139,8 @@ class TestConfig:
                 "settings=(any_points) is drawn: expected looks=COUNT beside it.",
             ),
             ({"looks": 3}, "looks=3: settings=(digits) is fixed: expected one of any_points, any_"),
+            ({"looked_before": 3}, "looked_before=3 is of a search: expected looks=COUNT beside it."),
+            ({"looked_before": -1}, "looked_before=-1: expected a whole number in [0, 4000]"),
             ({"seed": 2_147_483}, "seed=2147483: expected at most 2147482."),
             ({"judging_seeds": 901}, "judging_seeds=901: expected a whole number in [5, 900]"),
         ],
@@ -184,20 +221,23 @@ class TestConclude:
             (claim, place) for claim in ("momentum", "batch_norm") for place in ("digits", "spirals")
         ]
         assert set(record["microseconds"]) == {"digits", "spirals"}
+        assert record["guess"] == {n: SETTINGS[n].diverged for n in ("digits", "spirals")}
         assert {"forest", "luck", "where"} <= set(conclusion.figures)
         for name in conclusion.figures:
             assert f"(figures/{name}.png)" in conclusion.texts["study.md"]
-        assert conclusion.summary.count("\n") == 6
+        assert conclusion.summary.count("\n") == 7  # four rows, the head, what † means, two notes
 
     def test_a_search_tells_what_it_looked_at(self):
-        c = Trends(claims=("momentum",), settings=("any_points",), draws=2, looks=4, candidates=1)
+        c = Trends(
+            claims=("momentum",), settings=("any_points",), draws=2, looks=4, candidates=1, looked_before=3
+        )
         conclusion = series.conclude(c, experiments.get, made_up(c), ORIGIN)
         record = json.loads(conclusion.texts["study.json"])
-        assert (record["effort"]["looks"], record["effort"]["candidates"]) == (4, 1)
+        assert [record["effort"][n] for n in ("looks", "candidates", "looked_before")] == [4, 1, 3]
         assert record["microseconds"] == {}  # they are of settings that know them
         assert len(record["looked"]) == 4
         (result,) = record["results"]
-        assert result["looked_at"] == 4
+        assert result["looked_at"] == 7
         assert result["cell"] == min(record["looked"], key=lambda x: x["advantage"])["cell"]
         assert "looks_momentum" in conclusion.figures
 
