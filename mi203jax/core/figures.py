@@ -24,7 +24,7 @@ def save_figure(path: Path, figure: Figure) -> Path:
     """Writes `path`.png, or `path`.gif for an `Animation`; gives the name of the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not isinstance(figure, Animation):
-        file = path.with_suffix(".png")
+        file = path.with_name(f"{path.name}.png")  # the name itself may have a dot
         figure.savefig(file, dpi=150)
         return file
     # One palette for all frames: smaller, and colours do not flicker.
@@ -32,6 +32,6 @@ def save_figure(path: Path, figure: Figure) -> Path:
     palette = side_by_side(images).quantize(256, dither=Image.Dither.NONE)
     images = [i.quantize(palette=palette, dither=Image.Dither.NONE) for i in images]
     milliseconds = round(1000 / figure.frames_per_second)
-    file = path.with_suffix(".gif")
+    file = path.with_name(f"{path.name}.gif")
     images[0].save(file, save_all=True, append_images=images[1:], duration=milliseconds, loop=0)
     return file

@@ -253,7 +253,7 @@ GAMES = (
                 named("mi203jax.study.statistics", "compare", "paired_interval")
                 + named("mi203jax.study.claim", "Claim"),
                 (Ran("trends", "reinforcement"),),
-                (Shown("forest.png", "figures/trends_reinforcement_forest.png"),),
+                (Shown("forest_wins.png", "figures/comparison_reinforcement.png"),),
                 judge=judges.tendencies,
             ),
         ),

@@ -267,4 +267,4 @@ def relu_alone(e: Evidence) -> list[Verdict]:
     words += f" DQN's squared error {td:.3g} off, with {by_td:.3g}."
     if by_td <= 0:  # neither has learnt anything yet
         return [Verdict("undecided", words)]
-    return [_verdict(own <= 2 * td, words)]
+    return [_verdict(own <= 2 * td and won >= by_td / 2, words)]

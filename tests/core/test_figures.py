@@ -1,6 +1,7 @@
 """Figures as files."""
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 from mi203jax.core.figures import save_figure
@@ -18,3 +19,9 @@ def test_an_animations_colours_are_those_of_all_its_frames(tmp_path):
         np.testing.assert_allclose(saved.convert("RGB").getpixel((3, 3)), first, atol=6)
         saved.seek(2)
         np.testing.assert_allclose(saved.convert("RGB").getpixel((57, 37)), last, atol=6)
+
+
+def test_a_name_may_have_dots(tmp_path):
+    drawn = [save_figure(tmp_path / name, Figure()) for name in ("run.one", "run.two")]
+    assert [file.name for file in drawn] == ["run.one.png", "run.two.png"]
+    assert all(file.is_file() for file in drawn)

@@ -23,6 +23,10 @@ def layers(alone, neither, both=0.9):
     return rows(*({"normalization": n, "residual": r, "eval/accuracy": a} for (n, r), a in found.items()))
 
 
+def batches(**right):
+    return rows(*({"batch_size": n.strip("_"), "eval/accuracy": a} for n, a in right.items()))
+
+
 def cells(**errors):
     return rows(*({"cell": c, "eval/loss": e, "eval/baseline": 0.167} for c, e in errors.items()))
 
@@ -31,9 +35,9 @@ def scores(sparse, dense):
     return rows({"score": "sparse", "eval/wins": sparse}, {"score": "dense", "eval/wins": dense})
 
 
-def objectives(relu, td, won=1.0):
-    found = {"relu": relu, "td": td}
-    return rows(*({"objective": o, "eval/q_error": e, "eval/return": won} for o, e in found.items()))
+def objectives(relu, td, won=1.0, by_td=1.0):
+    found = {"relu": (relu, won), "td": (td, by_td)}
+    return rows(*({"objective": o, "eval/q_error": e, "eval/return": r} for o, (e, r) in found.items()))
 
 
 def named(**metrics):
@@ -51,6 +55,8 @@ CASES = [
     (judges.Ahead("normalization", "batch", "none"), layers(0.6, 0.5, None), [H], "60.0 % with normalization=batch"),
     (judges.Ahead("normalization", "batch", "none"), layers(0.4, 0.5, None), [F], "50.0 % with normalization=none"),
     (judges.Ahead("normalization", "batch", "none"), layers(0.5, 0.5, None), ["undecided"], "50.0 %"),
+    (judges.neither_all_nor_one, batches(_1=0.96, _16=0.98, _128=0.95, _1437=0.59), [H, H], "of 16 at 98.0 %"),
+    (judges.neither_all_nor_one, batches(_1=0.96, _16=0.9, _128=0.95, _1437=0.94), [H, F], "of 128 at 95.0 %"),
     (judges.beats_components, named(squared_error=5.02, pca_squared_error=14.13), [H], "14.13"),
     (judges.beats_components, named(squared_error=15, pca_squared_error=14.13), [F], "15.00"),
     (
@@ -86,7 +92,8 @@ CASES = [
     (judges.equals_dijkstra, named(right=0.999, sweeps=97), [F], "99.9 %"),
     (judges.relu_alone, objectives(139.0, 1.2), [F], "139 off Q*"),
     (judges.relu_alone, objectives(2.4, 1.2), [H], "1.2 off"),
-    (judges.relu_alone, objectives(65.1, 65.8, won=0.0), ["undecided"], "with 0."),
+    (judges.relu_alone, objectives(65.1, 52.2, won=0.0, by_td=100.0), [F], "a return of 0;"),
+    (judges.relu_alone, objectives(65.1, 65.8, won=0.0, by_td=0.0), ["undecided"], "with 0."),
 ]  # fmt: skip
 TRIED = {judge for judge, *_ in CASES} | {judges.tendencies}
 
