@@ -1,5 +1,6 @@
 """What the documentation tells users to type."""
 
+import doctest
 import json
 import re
 import shlex
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import experiments
 import launch
 from benchmarks.trends_page import page
+from mi203jax.core.run_directory import RunDirectory
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -47,6 +50,24 @@ def test_python_runs(path, capsys):
     scope = {}
     for block in blocks(path, "python"):
         exec(compile(block, str(path), "exec"), scope)
+
+
+@pytest.mark.parametrize("path", [p for p in PAGES if blocks(p, "pycon")], ids=lambda p: p.name)
+def test_what_is_typed_at_the_prompt_runs(path, tmp_path, monkeypatch):
+    """In a folder that has the run that the pages speak of."""
+    monkeypatch.chdir(tmp_path)
+    sweep = experiments.get("vectors").sweep(None, ["learning_rate=0.1,0.2"])
+    run = RunDirectory.create("runs/vectors/20261124-101502", "vectors", sweep, {})
+    (piece,) = run.add(sweep.trials(), [[0, 1]])
+    piece.save_statuses()  # makes its folder
+    piece.append([{"trial": i, "step": 1, "seconds": 0.1, "eval/loss": 0.5} for i in (0, 1)])
+    (run.path / "results.csv").write_text("trial,eval/loss\n0,0.5\n1,0.5\n")
+    scope = {}
+    for block in blocks(path, "pycon"):
+        for example in doctest.DocTestParser().get_examples(block):
+            exec(example.source, scope)
+    assert len(scope["frame"]) == len(scope["curves"]) == 2
+    run.close()
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
