@@ -56,6 +56,6 @@ EXPERIMENT = Experiment(
         ),
         "pooling": ("pooling=max,avg,stride",),
         "spectral_norm": ("spectral_norm=false,true",),
-        "standardize": ("standardize=none,channel,feature",),
+        "standardize": ("standardize=none,vector,feature,channel",),
     },
 )

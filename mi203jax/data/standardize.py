@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-Standardization = Literal["none", "channel", "feature"]
+Standardization = Literal["none", "vector", "feature", "channel"]
 SLICE = 1000
 """Examples that are floating numbers at once."""
 
@@ -36,8 +36,10 @@ def fit_statistics(examples: Examples, kind: Standardization = "feature") -> Sta
 
     Args:
         examples: `[examples, ...]`, of any number type: an array, or anything that gives slices of one.
-        kind: "feature": of each number of an example by itself, as on the slide; "channel": of the last
-            axis, over all positions, as is usual for images; "none": leave the data as they are.
+        kind: "vector": as on the slide, Σx = 0 and Σ⟨x|x⟩ = 1 in the mean of the examples: each number is
+            centred by itself, and all are divided by one deviation, the root of the mean of ⟨x|x⟩;
+            "feature": each number has a deviation of its own; "channel": of the last axis, over all
+            positions, as is usual for images; "none": leave the data as they are.
 
     Returns:
         Statistics for `standardize`. What is constant over the examples has deviation 1: it is centred,
@@ -50,10 +52,11 @@ def fit_statistics(examples: Examples, kind: Standardization = "feature") -> Sta
         raise ValueError(f"fit_statistics: expected examples, got shape {examples.shape}.")
     if kind == "none":
         return Statistics(jnp.zeros(()), jnp.ones(()))
-    if kind not in ("channel", "feature"):
-        raise ValueError(f"fit_statistics: kind={kind!r}: expected none, channel or feature.")
+    if kind not in ("vector", "feature", "channel"):
+        raise ValueError(f"fit_statistics: kind={kind!r}: expected none, vector, feature or channel.")
     slices = (examples[i : i + SLICE] for i in range(0, examples.shape[0], SLICE))
-    return _statistics(functools.reduce(_together, (_moments(s, kind) for s in slices)))
+    moments = functools.reduce(_together, (_moments(s, kind) for s in slices))
+    return _of_vectors(moments) if kind == "vector" else _statistics(moments)
 
 
 class _Moments(NamedTuple):
@@ -67,7 +70,7 @@ class _Moments(NamedTuple):
 
 
 def _moments(examples: jax.Array, kind: Standardization) -> _Moments:
-    axes = (0,) if kind == "feature" else tuple(range(examples.ndim - 1))
+    axes = tuple(range(examples.ndim - 1)) if kind == "channel" else (0,)
     x = jnp.asarray(examples, jnp.float32)
     count = float(math.prod(x.shape[a] for a in axes))
     return _Moments(count, x.mean(axes), x.var(axes) * count, x.min(axes), x.max(axes))
@@ -86,6 +89,11 @@ def _statistics(moments: _Moments) -> Statistics:
     return Statistics(moments.mean, jnp.where(varies, jnp.sqrt(moments.squares / moments.number), 1.0))
 
 
+def _of_vectors(moments: _Moments) -> Statistics:
+    varies = (moments.high > moments.low).any()
+    return Statistics(moments.mean, jnp.where(varies, jnp.sqrt(moments.squares.sum() / moments.number), 1.0))
+
+
 def standardize(x: jax.Array, statistics: Statistics) -> jax.Array:
     """Centres and reduces: (x − mean) / deviation.
 
@@ -94,7 +102,7 @@ def standardize(x: jax.Array, statistics: Statistics) -> jax.Array:
         statistics: of the training examples, by `fit_statistics`.
 
     Returns:
-        Of the shape of `x`, float32: mean 0 and variance 1 over the training examples.
+        Of the shape of `x`, float32: mean 0 and, but for "vector", variance 1 over the training examples.
     """
     mean, deviation = (lax.expand_dims(s, tuple(range(x.ndim - s.ndim))) for s in statistics)
     return (jnp.asarray(x, jnp.float32) - mean) / deviation

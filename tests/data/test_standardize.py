@@ -29,6 +29,15 @@ class TestStandardize:
         np.testing.assert_allclose(x.mean((0, 1, 2)), 0, atol=1e-5)
         np.testing.assert_allclose(x.std((0, 1, 2)), 1, rtol=1e-5)
 
+    def test_vectors_as_on_the_slide(self, vectors, strict):
+        """Σx = 0 and Σ⟨x|x⟩ = 1, in the mean; the numbers keep their ratios."""
+        x = np.asarray(standardize(jnp.asarray(vectors), fit_statistics(jnp.asarray(vectors), "vector")))
+        np.testing.assert_allclose(x.mean(0), 0, atol=1e-5)
+        np.testing.assert_allclose((x * x).sum(-1).mean(), 1, rtol=1e-5)
+        np.testing.assert_allclose(
+            x.std(0) / x.std(), vectors.std(0) / (vectors - vectors.mean(0)).std(), rtol=1e-3
+        )
+
     def test_none(self, vectors):
         x = jnp.asarray(vectors)
         np.testing.assert_array_equal(standardize(x, fit_statistics(x, "none")), x)
