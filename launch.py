@@ -297,7 +297,8 @@ def prepare(own: flags.FlagValues, together: int, before: Any = None) -> Any:
         before: the layout that the run had before, for flags that are not given.
     """
     from mi203jax.core.compilation_cache import use_compilation_cache
-    from mi203jax.core.parallel import cores, use_cpu_devices
+    from mi203jax.core.machine import cores
+    from mi203jax.core.parallel import use_cpu_devices
     from mi203jax.core.piece import Options
 
     if own.cache:

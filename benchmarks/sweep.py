@@ -25,6 +25,7 @@ from mi203jax.core import parallel
 from mi203jax.core.checkpoint import Checkpoints
 from mi203jax.core.interruption import Interruption
 from mi203jax.core.loop import Group
+from mi203jax.core.machine import cores
 from mi203jax.core.parallel import choose_layout
 from mi203jax.core.piece import Options
 from mi203jax.core.piece_folder import PieceFolder
@@ -218,7 +219,7 @@ PARTS = {f.__name__: f for f in (vectors, images, pqn, registry, overhead, many,
 
 
 def main():
-    parallel.use_cpu_devices(parallel.cores())
+    parallel.use_cpu_devices(cores())
     jax.config.update("jax_enable_compilation_cache", False)
     print(f"{machine()}\n", flush=True)
     for name in sys.argv[1:] or PARTS:

@@ -1,6 +1,7 @@
 """Names and screens of ale-py's Atari games. Does not import jax: a mistake is answered at once."""
 
 import functools
+import re
 
 from mi203jax.core.errors import UsageError, did_you_mean
 from mi203jax.core.extras import require
@@ -10,6 +11,24 @@ PREFIX = "atari/"
 
 FRAMES = 4
 """Screens that one sees at a time."""
+
+MAX_FRAMES = 108_000
+"""After which an episode is cut, if nothing else is asked for: half an hour of play."""
+
+JUDGED_AT_RANDOM = 0.01
+"""The least probability of a random action while an agent is judged.
+
+A greedy one that never presses "fire" would wait for `MAX_FRAMES`.
+"""
+
+EMULATOR_BYTES = 3_000_000
+"""That an emulator may take: of 48 of Breakout each took 1.6 MB of a process, with what it shows."""
+
+
+def standard_name(env: str) -> str | None:
+    """What gymnasium's "ALE/Pong-v5" or "Atari/Pong" is called here, "atari/Pong"; None: no Atari game."""
+    named = re.fullmatch(r"(?:ale|atari)/(\w+?)(?:-v\d+)?", env, re.IGNORECASE)
+    return PREFIX + named[1] if named else None
 
 
 @functools.cache

@@ -135,7 +135,7 @@ BAD = [
     (["--exp=dqn", "--out="], "--out=: expected a folder"),
     (["--exp=vectors", "--out=/proc/run"], "--out=/proc/run cannot be written"),
     (["--exp=dqn", "-x"], "Unknown flag"),
-    (["--exp=dqn", "--sweep=best"], "Unknown --sweep=best. Choose one of: games, "),
+    (["--exp=dqn", "--sweep=xyz"], "Unknown --sweep=xyz. Choose one of: breakout, games, "),
     (["--exp=image_classification", "--sweep=bets"], "Unknown --sweep=bets. Did you mean 'best'?"),
     (["--exp=image_classification", "augment=(afine)"], "augment=(afine): Did you mean 'affine'?"),
     (

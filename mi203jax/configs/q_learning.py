@@ -6,8 +6,8 @@ Does not import jax or gymnax, so that a command line that is wrong is answered 
 import sys
 from typing import Literal
 
-from mi203jax.atari import PREFIX, rom_of
-from mi203jax.core.config import RunConfig, config, static, traced
+from mi203jax.atari import EMULATOR_BYTES, MAX_FRAMES, PREFIX, rom_of, standard_name
+from mi203jax.core.config import RunConfig, config, format_value, static, traced
 from mi203jax.core.errors import UsageError, did_you_mean
 
 DISCRETE = {
@@ -61,7 +61,9 @@ class QLearning(RunConfig):
     clip_rewards: bool = static(False, "learn from rewards cut to [-1, 1]; returns are the game's own")
     sticky: float = static(0.25, "Atari: probability that the machine repeats the action before", "[0, 1]")
     frame_skip: int = static(4, "Atari: frames of a step, in which the action is held", "[1, 100]")
-    noops: int = static(30, "Atari: the most idle steps before an episode", "[0, 1000]")
+    noops: int = static(30, "Atari: the idle frames before an episode are fewer, drawn", "[0, 1000]")
+    fire_reset: bool = static(True, "Atari: the last of these presses fire, or the only one")
+    max_frames: int = static(MAX_FRAMES, "Atari: frames after which an episode is cut", "[1, inf)")
     life_loss: bool = static(False, "Atari: learn as if the game ended with a life")
     num_envs: int = static(64, "environments that play side by side", "[1, inf)")
     learning_rate: float = traced(5e-4, "step size of the optimiser", "(0, inf)")
@@ -75,18 +77,31 @@ class QLearning(RunConfig):
     hidden: tuple[int, ...] = static((128,), "widths of the dense layers", "[1, inf)")
     layer_norm: bool = static(False, "normalise each layer before its relu")
     eval_episodes: int = static(32, "greedy episodes in an evaluation", "[1, inf)")
-    eval_epsilon: float = traced(0.0, "probability of a random action in these", "[0, 1]")
+    eval_epsilon: float = traced(
+        0.0, "probability of a random action in these; Atari: at least 0.01", "[0, 1]"
+    )
     play_frames: int = static(300, "frames of the GIF of the trained agent", "[1, 1000]")
 
     def check(self) -> None:
         """Fields that must fit each other."""
         super().check()
         if self.is_atari:
-            rom_of(self.env.removeprefix(PREFIX))
-            return
-        for name in ("sticky", "frame_skip", "noops", "life_loss"):
-            if getattr(self, name) != getattr(QLearning, name):
-                raise UsageError(f"{name}={getattr(self, name)} is of Atari: expected env=atari/GAME.")
+            self._check_atari()
+        else:
+            self._check_other()
+
+    def _check_atari(self) -> None:
+        rom_of(self.env.removeprefix(PREFIX))
+        if self.life_loss and self.score == "sparse":
+            raise UsageError(
+                "life_loss=true: expected score=dense, since a sparse one pays with the last life."
+            )
+
+    def _check_other(self) -> None:
+        for name in ("sticky", "frame_skip", "noops", "fire_reset", "max_frames", "life_loss"):
+            value = getattr(self, name)
+            if value != getattr(QLearning, name):
+                raise UsageError(f"{name}={format_value(value)} is of Atari: expected env=atari/GAME.")
         # An environment that the user registered with gymnax counts too.
         gymnax = sys.modules.get("gymnax")
         known = {*DISCRETE, *GRIDS, *(gymnax.registered_envs if gymnax else ())}
@@ -96,6 +111,8 @@ class QLearning(RunConfig):
                 "actions, such as Breakout-MinAtar."
             )
         if self.env not in known:
+            if near := standard_name(self.env):
+                raise UsageError(f"Unknown env={self.env}. Did you mean {near!r}?")
             raise UsageError(f"Unknown env={self.env}. {did_you_mean(self.env, {*known, *CONTINUOUS})}")
 
     @property
@@ -107,3 +124,13 @@ class QLearning(RunConfig):
     def is_alone(self) -> bool:
         """Emulators have their state outside of JAX: no other trial can stand beside."""
         return self.is_atari
+
+    @property
+    def frames_per_step(self) -> int:
+        """Of the game: papers on Atari count these."""
+        return self.frame_skip if self.is_atari else 1
+
+    @property
+    def bytes_outside(self) -> int:
+        """Emulators: those that learning plays with, and those that it is judged by."""
+        return EMULATOR_BYTES * (self.num_envs + self.eval_episodes) if self.is_atari else 0

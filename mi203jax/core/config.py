@@ -184,6 +184,11 @@ class BaseConfig:
         """Whether a part of its state lies outside of JAX, so that no other trial shares its program."""
         return False
 
+    @property
+    def frames_per_step(self) -> int:
+        """Frames in a step: where it is not 1, learning curves count these, as papers do."""
+        return 1
+
 
 @config
 class RunConfig(BaseConfig):
@@ -197,6 +202,11 @@ class RunConfig(BaseConfig):
     def steps_per_iteration(self) -> int:
         """Steps that one call of the task's `step` makes."""
         return 1
+
+    @property
+    def bytes_outside(self) -> int:
+        """Bytes that a trial takes of the host's memory outside of JAX."""
+        return 0
 
     @property
     def num_iterations(self) -> int:

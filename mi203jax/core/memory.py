@@ -44,6 +44,11 @@ def available() -> int:
     statistics = device.memory_stats() if device.platform != "cpu" else None
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
+    return available_to_host()
+
+
+def available_to_host() -> int:
+    """Bytes that are free in this machine or container, whatever its GPUs have."""
     free = [_meminfo(), *_cgroup()]
     return min((f for f in free if f is not None), default=1 << 62)
 
@@ -59,12 +64,15 @@ def _meminfo() -> int | None:
 def _cgroup() -> Iterable[int | None]:
     """What the container still allows, by version 2 and 1 of Linux's control groups."""
     root = Path("/sys/fs/cgroup")
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    for limit, used, parts in (
+        ("memory.max", "memory.current", "memory.stat"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
     ):
         try:
-            yield int((root / limit).read_text()) - int((root / used).read_text())
+            told = dict(line.split() for line in (root / parts).read_text().splitlines())
+            # Files that were read some time ago count as used, and give way.
+            in_use = int((root / used).read_text()) - int(told.get("inactive_file", 0))
+            yield int((root / limit).read_text()) - in_use
         except (OSError, ValueError):
             yield None
 

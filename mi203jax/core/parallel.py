@@ -90,11 +90,6 @@ def layout_of(
     return Layout("map")
 
 
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def use_cpu_devices(count: int) -> None:
     """Makes the CPU count as so many devices, before jax is first used; what the user set stays.
 
@@ -153,13 +148,18 @@ class Trials:
     def over(self, f: Callable, shared: tuple[bool, ...], donate: int | None = None) -> Callable:
         """The function over a leading trial axis of those arguments that are not `shared`, compiled."""
         own = [i for i, is_shared in enumerate(shared) if not is_shared]
+        is_alone = self._padded == self._layout.spread  # on its device
 
         def in_turn(*args):
             def one(values):
                 mine = dict(zip(own, values, strict=True))
                 return f(*(mine.get(i, arg) for i, arg in enumerate(args)))
 
-            return jax.lax.map(one, tuple(args[i] for i in own))
+            values = tuple(args[i] for i in own)
+            if not is_alone:
+                return jax.lax.map(one, values)
+            # A loop over one trial would hold its state twice: a replay may be most of the memory.
+            return jax.tree.map(lambda x: x[None], one(jax.tree.map(lambda x: x[0], values)))
 
         side_by_side = jax.vmap(f, tuple(None if s else 0 for s in shared))
         inner = in_turn if self._layout.inner == "map" else side_by_side

@@ -4,10 +4,12 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
+
 from mi203jax.core.config import RunConfig
 from mi203jax.core.errors import UsageError
 from mi203jax.core.loop import Group
-from mi203jax.core.memory import SHARE, available
+from mi203jax.core.memory import SHARE, Need, available
 from mi203jax.core.parallel import layout_of
 from mi203jax.core.piece import Options
 from mi203jax.core.task import Task
@@ -59,12 +61,30 @@ def _fitting(
     if options.max_memory and need.of_one > limit:
         size = need.of_one / 1e9
         raise UsageError(f"--max-memory={limit / 1e9:g}: one trial takes about {size:.2g} gigabytes.")
+    if not options.max_memory:
+        _check_one_fits(trials[members[0]], need)
     count = -(-len(members) // need.at_most(limit))
     if count == 1:
         return [Planned(members, whole, need.total)]
     parts = _shares(members, count)
     groups = [program(task, [trials[i] for i in part], options) for part in parts]
     return [Planned(p, g, g.need().total) for p, g in zip(parts, groups, strict=True)]
+
+
+def _check_one_fits(c: RunConfig, need: Need) -> None:
+    """Whether there is room for what a trial keeps, whatever it computes: else the system ends the process.
+
+    Raises:
+        UsageError: if there is not.
+    """
+    kept, free = need.shared + need.kept / need.trials, available()
+    if jax.default_backend() == "cpu":
+        kept += c.bytes_outside
+    if kept > free:
+        raise UsageError(
+            f"One trial keeps {kept / 1e9:.3g} gigabytes in memory, {free / 1e9:.3g} are free: expected less "
+            "(--max-memory=GIGABYTES sets another limit)."
+        )
 
 
 def _shares(members: list[int], count: int) -> list[list[int]]:

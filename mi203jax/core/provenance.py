@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from mi203jax import __version__
-from mi203jax.core.parallel import cores
+from mi203jax.core.machine import cores
 from mi203jax.core.run_directory import now
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "gymnax", "orbax-checkpoint", "numpy")

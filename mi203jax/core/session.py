@@ -111,6 +111,9 @@ def resume(
         session = Session(experiment, directory, options, interruption, engine or Here())
         check_checkpoints(session)
         note_resumed(directory, session.display)
+        going_on = [f for f in directory.pieces if not f.is_final]
+        if any(directory.trials[i].is_alone for f in going_on for i in f.members):
+            session.display.say("a part of the trials' state lay outside of JAX: their episodes begin anew")
         return session.run()
     finally:
         directory.close()
@@ -167,7 +170,7 @@ class Session:
             Interrupted: after Ctrl-C or SIGTERM, with everything saved.
         """
         self.display.say(f"run directory: {self.directory.path}")
-        if len(self.directory.trials) > 1 and self.directory.trials[0].is_alone:
+        if len(self.directory.trials) > 1 and any(c.is_alone for c in self.directory.trials):
             self.display.say("trials run one after the other: a part of their state lies outside of JAX")
         rows = self.train(self.directory.experiment)
         self._conclude(rows)

@@ -96,7 +96,8 @@ def learning_curves(
     colours = matplotlib.color_sequences["tab10"] if len(of_arm) <= MANY else ("grey",)
     for number, (name, members) in enumerate(of_arm.items()):
         colour = colours[number % len(colours)]
-        tables = [{r["step"]: r[metric] for r in own[i] if r.get(metric) is not None} for i in members]
+        each = [(trials[i].frames_per_step, own[i]) for i in members]
+        tables = [{n * r["step"]: r[metric] for r in mine if r.get(metric) is not None} for n, mine in each]
         steps = sorted(set.intersection(*map(set, tables)))
         curves = [[table[s] for table in tables] for s in steps]
         of = f"mean of {len(members)} seeds, 95 %" if len(members) > 1 else ""
@@ -108,7 +109,8 @@ def learning_curves(
     seen = [r[metric] for r in records if r.get(metric) is not None]
     if seen and np.ptp(seen) > 0:  # intervals of few seeds may be far wider
         axes.set_ylim(min(seen) - 0.05 * np.ptp(seen), max(seen) + 0.05 * np.ptp(seen))
-    axes.set(xlabel="steps", ylabel=metric, title=title)
+    unit = "frames" if any(c.frames_per_step != 1 for c in trials) else "steps"
+    axes.set(xlabel=unit, ylabel=metric, title=title)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
     if len(trials) > 1 and len(of_arm) <= 16:
         axes.legend(frameon=False, fontsize="small", ncols=1 + len(of_arm) // 8)

@@ -23,18 +23,18 @@ BACKGROUND, INK, FAINT, CHOSEN = (18, 20, 26), (235, 235, 235), (96, 102, 112), 
 
 
 def animate(frames: dict[str, np.ndarray], title: str, action_names: tuple[str, ...]) -> Animation:
-    """Draws the frames of a greedy agent.
+    """Draws the frames of an agent that plays.
 
     Args:
         frames: `obs` `[time, ...]` (images `[height, width]` or `[height, width, channels]`, grey if of uint8
-            and without channels; anything else is drawn as bars), `q` `[time, actions]`, `reward`
-            `[time]`, `done` `[time]` (whether this step ended the episode).
+            and without channels; anything else is drawn as bars), `q` `[time, actions]`, `action` `[time]`,
+            the pressed button, `reward` `[time]`, `done` `[time]` (whether this step ended the episode).
         title: what is played.
         action_names: a name for each button.
 
     Returns:
-        One frame a step: the observation, a bar for each Q(s, a) with the largest, the pressed
-        button, picked out, and the return so far.
+        One frame a step: the observation, a bar for each Q(s, a) with that of the pressed button picked
+        out, and the return so far.
     """
     q = frames["q"]
     scale = min(0.0, float(q.min())), max(1e-6, float(q.max()))
@@ -44,9 +44,8 @@ def animate(frames: dict[str, np.ndarray], title: str, action_names: tuple[str, 
     for t in range(len(q)):
         one = obs[t][..., None] if obs[t].ndim == 2 else obs[t]
         screen = _grid(one) if one.ndim == 3 else _bars(one.reshape(-1), limit)
-        drawn.append(
-            _frame(screen, q[t], scale, action_names, f"{title}   episode {episode}   return {total:g}")
-        )
+        head = f"{title}   episode {episode}   return {total:g}"
+        drawn.append(_frame(screen, q[t], int(frames["action"][t]), scale, action_names, head))
         total += float(frames["reward"][t])
         if frames["done"][t]:
             total, episode = 0.0, episode + 1
@@ -87,7 +86,12 @@ def _bars(obs: np.ndarray, limit: float) -> Image.Image:
 
 
 def _frame(
-    screen: Image.Image, q: np.ndarray, scale: tuple[float, float], names: tuple[str, ...], title: str
+    screen: Image.Image,
+    q: np.ndarray,
+    pressed: int,
+    scale: tuple[float, float],
+    names: tuple[str, ...],
+    title: str,
 ) -> np.ndarray:
     top = MARGIN + 28
     height = top + max(SCREEN, 34 + BAR_ROW * (len(q) + 1)) + MARGIN
@@ -97,17 +101,17 @@ def _frame(
     draw.text((MARGIN, MARGIN - 6), title, INK, font)
     image.paste(screen, (MARGIN + (SCREEN - screen.width) // 2, top))
     draw.rectangle((MARGIN - 1, top - 1, MARGIN + SCREEN, top + SCREEN), outline=FAINT)
-    left, best = SCREEN + 2 * MARGIN, int(np.argmax(q))
+    left = SCREEN + 2 * MARGIN
     draw.text((left, top), "Q(s, a): the discounted score it expects", INK, small)
-    draw.text((left, height - MARGIN - 22), f"presses: {names[best]}", CHOSEN, font)
+    draw.text((left, height - MARGIN - 22), f"presses: {names[pressed]}", CHOSEN, font)
     low, high = scale
     zero = left + 100 + (0.0 - low) / (high - low) * (PANEL - 170)
     for i, (name, value) in enumerate(zip(names, q, strict=True)):
-        y, colour = top + 34 + BAR_ROW * i, CHOSEN if i == best else FAINT
+        y, colour = top + 34 + BAR_ROW * i, CHOSEN if i == pressed else FAINT
         end = left + 100 + (float(value) - low) / (high - low) * (PANEL - 170)
-        draw.text((left, y), name, INK if i == best else FAINT, small)
+        draw.text((left, y), name, INK if i == pressed else FAINT, small)
         draw.rectangle((min(zero, end), y, max(zero, end), y + 20), colour)
-        draw.text((left + PANEL - 60, y), _short(float(value)), INK if i == best else FAINT, small)
+        draw.text((left + PANEL - 60, y), _short(float(value)), INK if i == pressed else FAINT, small)
     return np.asarray(image)
 
 

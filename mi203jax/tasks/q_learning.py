@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mi203jax.atari import PREFIX
+from mi203jax.atari import JUDGED_AT_RANDOM, PREFIX
 from mi203jax.configs import DQN, QLearning
 from mi203jax.core.errors import UsageError
 from mi203jax.core.parallel import split_batch
@@ -47,7 +47,8 @@ def environment(c: QLearning, purpose: str = "training") -> Environment:
     """
     try:
         if c.is_atari:
-            return make(c.env, Rules(c.sticky, c.frame_skip, c.noops, c.life_loss), purpose)
+            rules = Rules(c.sticky, c.frame_skip, c.noops, c.fire_reset, c.life_loss, c.max_frames)
+            return make(c.env, rules, purpose)
         return make(c.env)  # one serves all
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(
@@ -123,6 +124,11 @@ def epsilon(c: QLearning, t) -> jax.Array:
     return linear_decay(c.epsilon_start, c.epsilon_end, c.exploration_fraction, progress(c, t))
 
 
+def judging_epsilon(c: QLearning):
+    """The probability of a random action while the agent is judged, and in its GIF."""
+    return jnp.maximum(c.eval_epsilon, JUDGED_AT_RANDOM) if c.is_atari else c.eval_epsilon
+
+
 def start_playing(c: QLearning, key: jax.Array) -> Player:
     """The first observation of each environment, and nothing remembered."""
     env, obs = environment(c).reset(key, c.num_envs)
@@ -180,7 +186,7 @@ def optimizer(c: QLearning, scale: optax.GradientTransformation, t) -> optax.Gra
 
 
 def evaluate(c: QLearning, state: Any, data: None) -> Metrics:
-    """Greedy episodes, each from its start to its end, in environments of their own.
+    """Greedy episodes, but for `judging_epsilon`, each from start to end, in environments of their own.
 
     Of Atari's games with known scores of chance and a person, the mean return on that scale too, in percent.
     """
@@ -188,7 +194,7 @@ def evaluate(c: QLearning, state: Any, data: None) -> Metrics:
 
     def greedy(key, memory, obs):
         q, memory = act(c, state.params, memory, obs)
-        return epsilon_greedy(key, q, c.eval_epsilon), memory
+        return epsilon_greedy(key, q, judging_epsilon(c)), memory
 
     n = c.eval_episodes
     env = environment(c, "evaluation")
@@ -214,9 +220,11 @@ def figures(c: QLearning, state: Any, data: None) -> dict[str, Figure]:
         def step(carry, key):
             world, obs, memory = carry
             q, memory = act(c, params, memory, obs)
-            world, step = env.step(key, world, q.argmax(-1))
+            action = epsilon_greedy(jax.random.fold_in(key, 1), q, judging_epsilon(c))
+            world, step = env.step(key, world, action)
             seen = obs[0, -1] if c.is_atari else obs[0]  # the newest screen
-            frame = {"obs": seen, "q": q[0], "reward": step.reward[0], "done": step.done[0]}
+            played = {"q": q, "action": action, "reward": step.reward, "done": step.done}
+            frame = {"obs": seen, **jax.tree.map(lambda x: x[0], played)}
             return (world, step.obs, reset_memory(memory, step.done)), frame
 
         start = world, obs, empty_memory(c, 1)

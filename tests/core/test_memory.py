@@ -1,5 +1,7 @@
 """Memory that a group takes, counted before it runs."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -84,5 +86,19 @@ class TestNeed:
         assert need.at_most(1079) == 5
         assert need.at_most(50) == 1
 
-    def test_there_is_some_memory(self):
+
+class TestAvailable:
+    def test_there_is_some(self):
         assert 1e7 < memory.available() < 1e14
+
+    def test_of_a_gpu_and_of_its_host(self, monkeypatch):
+        gpu = SimpleNamespace(platform="gpu", memory_stats=lambda: {"bytes_limit": 10, "bytes_in_use": 3})
+        monkeypatch.setattr(memory.jax, "local_devices", lambda: [gpu])
+        assert memory.available() == 7
+        assert memory.available_to_host() > 1e7
+
+    def test_of_a_container_files_that_were_read_give_way(self, tmp_path, monkeypatch):
+        for name, text in (("max", "1000"), ("current", "900"), ("stat", "anon 100\ninactive_file 600")):
+            (tmp_path / f"memory.{name}").write_text(text)
+        monkeypatch.setattr(memory, "Path", lambda _: tmp_path)
+        assert list(memory._cgroup()) == [700, None]

@@ -14,6 +14,7 @@ from PIL import Image
 
 from mi203jax.core import session
 from mi203jax.core.checkpoint import Checkpoints
+from mi203jax.core.config import config
 from mi203jax.core.errors import UsageError
 from mi203jax.core.files import lock
 from mi203jax.core.interruption import Interrupted, Interruption
@@ -314,6 +315,45 @@ class TestFiguresAfterAStop:
         assert (tmp_path / "results.csv").exists()
         assert resume(tmp_path)[0]["status"] == "done"
         assert (tmp_path / "figures" / "still.gif").exists()
+
+
+@config
+class Outside(Toy):
+    """A toy that keeps something outside of JAX, if it is of three dimensions."""
+
+    @property
+    def is_alone(self):
+        return self.dimension == 3
+
+    @property
+    def bytes_outside(self):
+        return 10**15 if self.dimension == 4 else 0
+
+
+@pytest.mark.usefixtures("undrawn")
+class TestOutsideOfJax:
+    @pytest.mark.parametrize(("dimensions", "said"), [("2,3", True), ("2,1", False)])
+    def test_it_is_said(self, dimensions, said, tmp_path, capsys):
+        """Also where only some of the trials keep something there."""
+        sweep = Sweep(Outside(), (f"dimension={dimensions}",))
+        with Interruption() as interruption, pytest.raises(Interrupted):
+            session.begin("toy", interrupting(15), sweep, str(tmp_path), Options(), interruption)
+        assert ("trials run one after the other" in capsys.readouterr().out) == said
+        with Interruption() as interruption:
+            directory = RunDirectory.open(str(tmp_path), lambda name: Outside())
+            session.resume(directory, EXPERIMENT, Options(), interruption)
+        assert ("their episodes begin anew" in capsys.readouterr().out) == said
+
+    def test_it_counts_for_the_memory(self):
+        with pytest.raises(UsageError, match=r"One trial keeps 1e\+06 gigabytes in memory, .* are free"):
+            plan(task, [Outside(dimension=4)], QUIET)
+        assert plan(task, [Outside(dimension=4)], QUIET._replace(max_memory=10**9))
+
+
+def test_what_a_trial_keeps_must_fit(monkeypatch):
+    monkeypatch.setattr("mi203jax.core.plan.available", lambda: 10)
+    with pytest.raises(UsageError, match="One trial keeps .* are free: expected less"):
+        plan(task, [Toy()], QUIET)
 
 
 @pytest.mark.usefixtures("undrawn")

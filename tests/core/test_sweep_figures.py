@@ -90,6 +90,22 @@ class TestLearningCurves:
         axes = sweep_figures.learning_curves(TRIALS, records, "eval/loss", "toy").axes[0]
         assert [list(line.get_ydata()) for line in axes.lines] == [[5], [25, 30]]
 
+    def test_against_frames(self):
+        """Of each trial its own: those of a step vary."""
+
+        class Game(Toy):
+            @property
+            def frames_per_step(self):
+                return 1 + 2 * self.per_iteration
+
+        games = Sweep(Game(), ("per_iteration=1,2",)).trials()
+        records = [r for r in RECORDS if r["trial"] < 2]
+        axes = sweep_figures.learning_curves(games, records, "eval/loss", "toy").axes[0]
+        assert [list(line.get_xdata()) for line in axes.lines] == [[0, 15], [0, 25]]
+        assert axes.get_xlabel() == "frames"
+        axes = sweep_figures.learning_curves(TRIALS, RECORDS, "eval/loss", "toy").axes[0]
+        assert axes.get_xlabel() == "steps"
+
 
 class TestAgainstField:
     def test_means_in_order_and_a_logarithmic_axis(self):

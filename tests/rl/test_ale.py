@@ -86,6 +86,28 @@ def test_lives_are_not_counted_unless_asked():
     assert not seen.life_lost.any()
 
 
+@pytest.mark.parametrize("steps", [3, 10], ids=["under way", "over"])
+def test_a_state_that_the_emulators_have_left_begins_anew(key, steps):
+    """In this process, too: an episode takes ten steps here."""
+    env = make("atari/Breakout", Rules(noops=0, max_frames=40))
+    step, fire = jax.jit(env.step), jnp.ones(N, jnp.int32)
+
+    def play_on(state, steps):
+        for _ in range(steps):
+            state, _ = step(key, state, fire)
+        return state
+
+    state, first = jax.jit(env.reset, static_argnums=1)(key, N)
+    kept = play_on(state, steps)
+    assert kept.over.all() == (steps == 10)
+    play_on(kept, 3)
+    state, seen = step(key, kept, fire)
+    assert seen.began.all()
+    np.testing.assert_array_equal(seen.obs, first)
+    state, seen = step(key, state, fire)
+    assert not seen.began.any()
+
+
 def test_a_state_of_another_process_begins_anew(key):
     """All of its environments, in one step that plays nothing."""
     env = make("atari/Breakout", RULES)
@@ -128,14 +150,36 @@ def test_buttons():
     assert {"up right fire", "down left", "up"} <= set(names)
 
 
-def test_vmap_is_refused(key):
-    env = make("atari/Breakout", RULES)
+def test_vmap_is_refused_and_what_is_advised_works(key):
+    env, keys, actions = make("atari/Breakout", RULES), jax.random.split(key, 2), jnp.ones((20, N), jnp.int32)
+
+    def last_screen(key):
+        state, _ = env.reset(key, N)
+        return jax.lax.scan(lambda state, action: env.step(key, state, action), state, actions)[1].obs[-1]
+
     with pytest.raises(UsageError, match=r"jax\.vmap.*jax\.lax\.map"):
-        jax.vmap(lambda k: env.reset(k, N)[1])(jax.random.split(key, 2))
+        jax.vmap(last_screen)(keys)
+    both = jax.jit(lambda keys: jax.lax.map(last_screen, keys))(keys)
+    np.testing.assert_array_equal(both, [jax.jit(last_screen)(k) for k in keys])
+    assert (both[0] != both[1]).any()
+
+
+@pytest.mark.parametrize(
+    ("rules", "n", "frames"),
+    [
+        (Rules(noops=0), 1, {1}),
+        (Rules(noops=0, fire_reset=False), 1, {0}),
+        (Rules(noops=3, fire_reset=False), 8, {0, 1, 2}),
+    ],
+)
+def test_an_episode_begins_after_some_frames(key, rules, n, frames):
+    state, _ = make("atari/Breakout", rules).reset(key, n)
+    assert set(state.frame.tolist()) == frames
 
 
 def test_too_many_for_the_memory(key, monkeypatch):
-    monkeypatch.setattr(ale, "available", lambda: 10 * ale.BYTES)
+    """Of the host, where emulators are, whatever the GPU has."""
+    monkeypatch.setattr(ale, "available_to_host", lambda: 10 * ale.EMULATOR_BYTES)
     with pytest.raises(UsageError, match="11 emulators take about .* expected at most 10"):
         make("atari/Breakout").reset(key, 11)
 

@@ -1,16 +1,22 @@
 """DQN and PQN on real Atari games: what is theirs alone."""
 
 import dataclasses
+import json
+import os
+import re
 import sys
+from signal import SIGTERM
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import launch
+from mi203jax.atari import EMULATOR_BYTES
 from mi203jax.configs import DQN, PQN, ReluQ
 from mi203jax.core.errors import UsageError
-from mi203jax.core.loop import train
+from mi203jax.core.loop import Group, train
 from mi203jax.core.parallel import layout_of
 from mi203jax.core.trials import group
 from mi203jax.rl import TimeStep
@@ -25,15 +31,23 @@ COMMON = {
     "eval_episodes": 1,
     "play_frames": 3,
 }
-SMALL_DQN = DQN(**COMMON, replay_size=40, learning_starts=10, batch_size=16, total_steps=60, eval_every=60)
+SMALL_DQN = DQN(
+    **COMMON,
+    replay_size=40,
+    learning_starts=10,
+    batch_size=16,
+    gradient_steps=1,
+    total_steps=60,
+    eval_every=60,
+)
 SMALL_PQN = PQN(**COMMON, num_steps=8, minibatches=2, total_steps=64, eval_every=64)
 
 
 class Script:
     """An environment that plays a fixed film: `began`, ends and lives at given times, frames numbered."""
 
-    def __init__(self, ends, lives=(), cuts=()):
-        self.ends, self.lives, self.cuts = ends, lives, cuts
+    def __init__(self, ends, lives=(), cuts=(), fire=False):
+        self.ends, self.lives, self.cuts, self.fire = ends, lives, cuts, fire
 
     def step(self, key, state, action):
         t, n = state + 1, len(action)
@@ -46,6 +60,8 @@ class Script:
         screens = jnp.maximum(t - jnp.arange(3, -1, -1), 0).astype(jnp.uint8)  # the newest last
         obs = jnp.broadcast_to(screens[:, None, None], (n, 4, 84, 84))
         reward = jnp.where(began, 0.0, 3.0 * t)
+        if self.fire:  # the first button ends the episode, and what was pressed is the reward
+            ended, reward = ended | (action == 1), jnp.float32(action)
         return t, TimeStep(obs, *map(every, (reward, ended, cut)), obs, every(began), every(lost))
 
 
@@ -101,6 +117,33 @@ def test_is_judged_by_whole_episodes_and_on_the_scale_of_a_person(scripted, key)
     assert float(found["human_normalized"]) == pytest.approx(100 * (18 - 1.7) / (30.5 - 1.7))
 
 
+def without_a_preference(state):
+    """An agent whose Q-values are zero: a greedy one does nothing."""
+    return state._replace(params=jax.tree.map(jnp.zeros_like, state.params))
+
+
+def test_who_never_fires_is_judged_by_few_random_buttons(scripted, key):
+    """It waited for the time limit, 27,000 steps, while four buttons take 400 to be drawn."""
+    scripted(ends=[20_000], fire=True)
+    state = without_a_preference(jax.jit(lambda key: pqn.init(SMALL_PQN, None, key))(key))
+    found = jax.jit(lambda state: pqn.task.evaluate(SMALL_PQN, state, None))(state)
+    assert 1 < float(found["length"]) < 4_000
+    often = dataclasses.replace(SMALL_PQN, eval_epsilon=0.5)
+    assert float(q_learning.judging_epsilon(often)) == 0.5
+    other = dataclasses.replace(SMALL_PQN, env="Breakout-MinAtar")
+    assert float(q_learning.judging_epsilon(other)) == 0.0
+
+
+def test_the_gif_shows_the_pressed_buttons(scripted, key, monkeypatch):
+    scripted(ends=[], fire=True)
+    c = dataclasses.replace(SMALL_PQN, eval_epsilon=0.5, play_frames=20)
+    state = without_a_preference(jax.jit(lambda key: pqn.init(c, None, key))(key))
+    monkeypatch.setattr(q_learning, "animate", lambda frames, *_: frames)
+    frames = q_learning.figures(c, state, None)["play"]
+    np.testing.assert_array_equal(frames["reward"], frames["action"])
+    assert 1 < (frames["action"] > 0).sum() < 15
+
+
 def test_an_episode_that_a_resumed_run_lost_counts_for_nothing(key):
     """The emulators are those of another process: what was collected before is forgotten, with its return."""
 
@@ -118,31 +161,55 @@ def test_an_episode_that_a_resumed_run_lost_counts_for_nothing(key):
 
 
 def test_the_replay_gives_what_was_seen(scripted, key):
-    """Frames are numbered: an observation acted on at time t shows t, t, t, t, but for the film's beginning."""
-    scripted(ends=[5], cuts=[12])
+    """Screens are as grey as their number: an observation acted on at time t shows t − 3 to t of its episode."""
+    scripted(ends=[5, 23], cuts=[12], lives=[20])
+    c = dataclasses.replace(SMALL_DQN, life_loss=True)
 
     @jax.jit
     def run(key):
         def step(state, t):
-            return dqn.step(SMALL_DQN, state, None, t)[0], None
+            return dqn.step(c, state, None, t)[0], None
 
         # Longer than the ring: 20 steps of each environment.
-        state, _ = jax.lax.scan(step, dqn.init(SMALL_DQN, None, key), jnp.arange(26))
-        return jax.vmap(lambda key: dqn.sample(SMALL_DQN, key, state.replay, 26 * N))(
-            jax.random.split(key, 12)
-        )
+        state, _ = jax.lax.scan(step, dqn.init(c, None, key), jnp.arange(26))
+        return jax.vmap(lambda key: dqn.sample(c, key, state.replay, 26 * N))(jax.random.split(key, 12))
 
     batch = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[3:]), run(key))
     assert (batch.weight == 1).all()
-    # The ring holds those that acted on 6 to 25: 6 begins an episode, 12 is the last of one, 25 has no successor.
+    # The ring holds those that acted on 6 to 25: 6 begins an episode, 12 and 23 end one, 25 has no successor.
     times = batch.obs[:, -1, 0, 0].astype(int)
-    assert set(times) == set(range(6, 25)) - {12}
+    assert set(times) == set(range(6, 25)) - {12, 23}
     np.testing.assert_array_equal(batch.next_obs[:, -1, 0, 0], times + 1)
     np.testing.assert_array_equal(batch.reward, 3.0 * (times + 1))
-    assert not batch.terminated.any()
-    begun = np.where(times >= 13, 13, 6)  # nothing older is shown
+    np.testing.assert_array_equal(batch.terminated, np.isin(times, (19, 22)))  # with a life, and the game
+    begun = np.select([times >= 24, times >= 13], [24, 13], 6)  # nothing older is shown
     older = np.stack([np.where(times - back >= begun, times - back, 0) for back in (3, 2, 1)], 1)
     np.testing.assert_array_equal(batch.obs[:, :3, 0, 0], older)
+
+
+def test_targets_of_pqn(scripted, key):
+    """A life is lost in step 2, step 5 is cut, 6 begins anew: by hand, backwards."""
+    scripted(ends=[], lives=[2], cuts=[5])
+    c = dataclasses.replace(SMALL_PQN, life_loss=True)
+
+    @jax.jit
+    def run(key):
+        state = pqn.init(c, None, key)
+        _, phase, _ = pqn.collect(c, state, 1.0, key)
+        screens = jnp.maximum(jnp.arange(9)[:, None] - jnp.arange(3, -1, -1), 0).astype(jnp.uint8)
+        obs = jnp.broadcast_to(screens[:, :, None, None], (9, 4, 84, 84))
+        return phase, q_learning.q_values(c, state.params, obs).max(-1)
+
+    phase, best = jax.device_get(run(key))
+    expected, after = {}, best[8]
+    for t in (8, 7, 6, 5, 4, 3, 2, 1):  # best[t]: of what is seen after step t
+        ahead = (1 - c.lambda_) * best[t] + c.lambda_ * after
+        future = {2: 0.0, 5: best[5]}.get(t, best[8] if t == 8 else ahead)
+        after = expected[t] = 3.0 * t + c.gamma * future
+    learned = [t for t in expected if t != 6]
+    found = phase.target.reshape(-1, N)
+    np.testing.assert_allclose(found[[t - 1 for t in learned], 0], [expected[t] for t in learned], rtol=1e-5)
+    np.testing.assert_array_equal(phase.weight.reshape(-1, N)[:, 0], [1, 1, 1, 1, 1, 0, 1, 1])
 
 
 def test_pqn_does_not_learn_from_the_step_that_begins(scripted, key):
@@ -179,6 +246,31 @@ def test_trains_the_same_twice(task, c, key):
     assert metrics["eval/length"] > 100
 
 
+def test_a_replay_is_in_memory_once():
+    """The whole program of a run holds little beside its state, which it takes over."""
+    c = dataclasses.replace(SMALL_DQN, replay_size=10_000, double_q=False, layer_norm=False)
+    group = Group(dqn.task, [c], None)
+    told = group._advance.lower(group._configs, group.abstract(), None, 0, 1).compile().memory_analysis()
+    ring = c.replay_size * 84 * 84
+    assert told.alias_size_in_bytes > ring
+    assert told.temp_size_in_bytes < ring / 4
+
+
+def test_the_limit_of_an_episode():
+    """In frames; a phase of PQN must be shorter."""
+    c = dataclasses.replace(SMALL_PQN, max_frames=30)
+    assert q_learning.environment(c).time_limit == 8
+    longer = dataclasses.replace(c, num_steps=9, minibatches=1)
+    with pytest.raises(UsageError, match="num_steps=9 is longer than the episodes of env=atari/Breakout"):
+        jax.eval_shape(lambda key: pqn.init(longer, None, key), jax.random.key(0))
+
+
+def test_what_a_trial_takes_and_counts():
+    assert (SMALL_PQN.frames_per_step, SMALL_PQN.bytes_outside) == (4, 3 * EMULATOR_BYTES)
+    other = dataclasses.replace(SMALL_PQN, env="Breakout-MinAtar")
+    assert (other.frames_per_step, other.bytes_outside) == (1, 0)
+
+
 def test_trials_are_alone():
     seeds = [dataclasses.replace(SMALL_PQN, seed=s) for s in range(3)]
     assert group(seeds) == [[0], [1], [2]]
@@ -198,6 +290,15 @@ def test_trials_are_alone():
             DQN,
             {"env": "atari/Pong", "replay_size": 200, "num_envs": 64},
             "replay_size=200: expected at least 320",
+        ),
+        (PQN, {"env": "ALE/Pong-v5"}, "Unknown env=ALE/Pong-v5. Did you mean 'atari/Pong'"),
+        (PQN, {"env": "Atari/Pong"}, "Unknown env=Atari/Pong. Did you mean 'atari/Pong'"),
+        (DQN, {"env": "Breakout-MinAtar", "fire_reset": False}, "fire_reset=false is of Atari"),
+        (DQN, {"env": "Breakout-MinAtar", "max_frames": 9}, "max_frames=9 is of Atari"),
+        (
+            DQN,
+            {"env": "atari/Pong", "life_loss": True, "score": "sparse"},
+            "life_loss=true: expected score=dense",
         ),
         (ReluQ, {"env": "atari/Pong"}, "expected --exp=dqn or --exp=pqn"),
     ],
@@ -225,3 +326,44 @@ def test_figures_show_the_newest_screen(scripted, key):
     assert len(animation.frames) == SMALL_PQN.play_frames
     for t, frame in enumerate(animation.frames[1:], 1):
         assert (frame == t).all(-1).sum() == (4 * 84) ** 2
+
+
+TINY = (
+    *("--exp=pqn", "env=atari/Breakout", "max_frames=100", "num_envs=2", "num_steps=8", "minibatches=2"),
+    *(
+        "channels=1",
+        "hidden=()",
+        "layer_norm=false",
+        "total_steps=64",
+        "eval_every=32",
+        "eval_episodes=1",
+        "play_frames=3",
+    ),
+)
+
+
+@pytest.mark.usefixtures("undrawn")
+class TestFromTheCommandLine:
+    def test_nothing_runs(self, capsys):
+        assert launch.main(["launch.py", *TINY, "--seeds=2", "--dry-run"]) == 0
+        out = capsys.readouterr().out
+        assert re.search(r"program 2: 1 trial, about .* MB\n", out)
+        assert "nothing was run" in out
+
+    def test_seeds_run_in_turn_and_go_on(self, tmp_path, monkeypatch, capsys):
+        run, told = tmp_path / "run", []
+
+        def record(self, where, step, values, of_many):
+            """Sends a signal after the first iterations."""
+            told.append(step)
+            if told == [0, 32]:
+                os.kill(os.getpid(), SIGTERM)
+
+        monkeypatch.setattr("mi203jax.core.display.Display.record", record)
+        assert launch.main(["launch.py", *TINY, "--seeds=2", f"--out={run}"]) == 128 + SIGTERM
+        assert "trials run one after the other" in capsys.readouterr().out
+        assert launch.main(["launch.py", f"--resume={run}"]) == 0
+        assert "their episodes begin anew" in capsys.readouterr().out
+        metrics = [file.read_text().splitlines() for file in sorted(run.glob("pieces/*/metrics.jsonl"))]
+        assert [[json.loads(line)["step"] for line in lines] for lines in metrics] == [[0, 32, 64]] * 2
+        assert (run / "results.csv").read_text().count("done") == 2

@@ -6,9 +6,10 @@ import pytest
 from mi203jax.tasks.play import CHOSEN, FAINT, PALETTE, SCREEN, animate
 
 
-def frames(obs, q, done=False):
-    time = len(q)
-    return {"obs": obs, "q": np.asarray(q, np.float32), "reward": np.ones(time), "done": np.full(time, done)}
+def frames(obs, q, done=False, action=None):
+    time, q = len(q), np.asarray(q, np.float32)
+    action = q.argmax(-1) if action is None else np.asarray(action)
+    return {"obs": obs, "q": q, "action": action, "reward": np.ones(time), "done": np.full(time, done)}
 
 
 def colours(frame, left=True):
@@ -42,14 +43,18 @@ def test_draws_any_observation(shape):
     assert len({f.shape for f in animation.frames}) == 1
 
 
-def test_picks_out_the_largest_value():
-    """The longest bar is the chosen one, and a bar is as long as its value."""
-    (frame,) = animate(frames(np.zeros((1, 4)), [[1.0, 4.0, 2.0]]), "Game", ("a", "b", "c")).frames
+@pytest.mark.parametrize("pressed", [0, 1, 2])
+def test_picks_out_the_pressed_button(pressed):
+    """Whether it was the best or one by chance; and a bar is as long as its value."""
+    values = [1.0, 4.0, 2.0]
+    (frame,) = animate(frames(np.zeros((1, 4)), [values], action=[pressed]), "Game", ("a", "b", "c")).frames
     panel = frame[:, SCREEN + 48 + 100 : SCREEN + 48 + 330 - 65]
-    chosen = (panel == CHOSEN).all(-1).sum(1).max()
-    faint = sorted({int(n) for n in (panel == FAINT).all(-1).sum(1)} - {0})
-    assert faint[-1] == pytest.approx(chosen / 2, abs=3)
-    assert faint[0] == pytest.approx(chosen / 4, abs=3)
+
+    def lengths(colour):
+        return sorted({int(n) for n in (panel == colour).all(-1).sum(1)} - {0})
+
+    unit = lengths(CHOSEN)[-1] / values.pop(pressed)
+    np.testing.assert_allclose(lengths(FAINT), sorted(unit * v for v in values), atol=4)
 
 
 def test_negative_and_equal_values():

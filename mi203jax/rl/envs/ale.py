@@ -1,7 +1,8 @@
 """Real Atari games inside a compiled program (slide "Exemple Atari"), by the Arcade Learning Environment.
 
 The emulators are stepped by a custom call of XLA's, and their state lives outside of JAX. So they cannot be
-put under `jax.vmap`; and a program that is resumed finds them gone: its episodes begin anew.
+put under `jax.vmap`; and a program that is resumed, in another process or in this one, finds them gone, or
+elsewhere: its episodes begin anew.
 """
 
 import functools
@@ -13,16 +14,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mi203jax.atari import FRAMES, PREFIX, rom_of
+from mi203jax.atari import EMULATOR_BYTES, FRAMES, MAX_FRAMES, PREFIX, rom_of
 from mi203jax.core.errors import UsageError
-from mi203jax.core.memory import available
+from mi203jax.core.machine import cores
+from mi203jax.core.memory import available_to_host
 from mi203jax.rl.envs.interface import Environment, TimeStep
 
 SIDE = 84
 """Height and width of a screen as one sees it."""
-
-BYTES = 3_000_000
-"""That an emulator may take: of 48 of Breakout each took 1.6 MB of this process, with what it shows."""
 
 BUTTONS = {"NOOP": "nothing", "UP": "up", "DOWN": "down", "LEFT": "left", "RIGHT": "right", "FIRE": "fire"}
 
@@ -34,7 +33,10 @@ class Rules(NamedTuple):
         sticky: probability that the emulator repeats the action before, in each of its frames: 0.25 by
             Machado et al. (2018), "Revisiting the Arcade Learning Environment".
         frame_skip: frames of the emulator in a step, of which the action is held.
-        noops: the most steps without action, drawn uniformly, after which an episode begins.
+        noops: more than the single frames without action, drawn uniformly from 0 on, after which an episode
+            begins: 30 are those of Mnih et al. (2015).
+        fire_reset: whether the last of these presses "fire", or the only one where none was drawn. So does
+            ale-py, also in games where "fire" starts nothing; Machado et al. do not.
         life_loss: whether learning takes the loss of a life for the end; the game goes on.
         max_frames: after which an episode is cut: half an hour of play.
     """
@@ -42,16 +44,18 @@ class Rules(NamedTuple):
     sticky: float = 0.25
     frame_skip: int = 4
     noops: int = 30
+    fire_reset: bool = True
     life_loss: bool = False
-    max_frames: int = 108_000
+    max_frames: int = MAX_FRAMES
 
 
-class Played(NamedTuple):
+class Emulated(NamedTuple):
     """What JAX knows of the emulators."""
 
     session: jax.Array  # int32, of the process and the emulators that it made
     over: jax.Array  # [n], bool: the episode ended, and the next step begins another one
     lives: jax.Array  # [n], int32
+    frame: jax.Array  # [n], int32, since `reset`: the next step comes after it, or the state is an old one
 
 
 STANDARD = Rules()
@@ -77,23 +81,30 @@ def make_atari(name: str, rules: Rules = STANDARD, purpose: str = "training") ->
     actions = _buttons(rom)
     emulators = functools.partial(_emulators, rom, rules, purpose)
 
-    def reset(key: jax.Array, n: int) -> tuple[Played, jax.Array]:
+    def reset(key: jax.Array, n: int) -> tuple[Emulated, jax.Array]:
         emulator = emulators(n)
-        obs, lives = emulator.reset(jax.random.randint(key, (n,), 0, np.iinfo(np.int32).max))
-        return Played(jnp.int32(emulator.session), jnp.zeros(n, bool), lives), obs
+        obs, lives, frame = emulator.reset(jax.random.randint(key, (n,), 0, np.iinfo(np.int32).max))
+        return Emulated(jnp.int32(emulator.session), jnp.zeros(n, bool), lives, frame), obs
 
-    def step(key: jax.Array, state: Played, action: jax.Array) -> tuple[Played, TimeStep]:
+    def step(key: jax.Array, state: Emulated, action: jax.Array) -> tuple[Emulated, TimeStep]:
         n = len(action)
         emulator = emulators(n)
 
         def go_on():
             # Lives are never negative. But a call that needs what the one before gave comes after it.
             pressed = jnp.where(state.lives < 0, 0, action.astype(jnp.int32))
-            obs, reward, terminated, truncated, lives = emulator.step(pressed)
+            obs, reward, terminated, truncated, lives, frame = emulator.step(pressed)
             lost = (lives < state.lives) & ~state.over & rules.life_loss
-            after = state._replace(over=terminated | truncated, lives=lives)
+            after = Emulated(state.session, terminated | truncated, lives, frame)
             reward = reward.astype(jnp.float32)
-            return after, TimeStep(obs, reward, terminated, truncated, obs, state.over, lost)
+            seen = TimeStep(obs, reward, terminated, truncated, obs, state.over, lost)
+            passed = frame - state.frame
+            most = jnp.where(state.over, max(rules.noops, 1), rules.frame_skip)
+            return jax.lax.cond(
+                ((passed < 0) | (passed > most)).any(),  # others played in between
+                begin_anew,
+                lambda: (after, seen),
+            )
 
         def begin_anew():
             after, obs = reset(key, n)
@@ -108,28 +119,31 @@ def make_atari(name: str, rules: Rules = STANDARD, purpose: str = "training") ->
 
 
 class _Emulators(NamedTuple):
-    reset: Callable[..., Any]  # seeds [n] -> obs, lives
-    step: Callable[..., Any]  # actions [n] -> obs, reward, terminated, truncated, lives
+    reset: Callable[..., Any]  # seeds [n] -> obs, lives, frame
+    step: Callable[..., Any]  # actions [n] -> obs, reward, terminated, truncated, lives, frame
     session: int  # that a state of another process does not have
 
 
 @functools.cache
 def _emulators(rom: str, rules: Rules, purpose: str, n: int) -> _Emulators:
-    """Emulators side by side; a thread for each core steps them."""
+    """Emulators side by side, stepped by no more threads than there are cores."""
     from ale_py.vector_env import AtariVectorEnv
 
     del purpose  # a part of what they are found by
-    if n * BYTES > available():
+    size, free = n * EMULATOR_BYTES, available_to_host()
+    if size > free:
         raise UsageError(
-            f"{n:,} emulators take about {n * BYTES / 1e9:.3g} gigabytes, {available() / 1e9:.3g} are free: "
-            f"expected at most {available() // BYTES:,} (num_envs, eval_episodes)."
+            f"{n:,} emulators take about {size / 1e9:.3g} gigabytes, {free / 1e9:.3g} are free: "
+            f"expected at most {free // EMULATOR_BYTES:,} (num_envs, eval_episodes)."
         )
     games = AtariVectorEnv(
         rom,
         n,
+        num_threads=min(n, cores()),
         repeat_action_probability=rules.sticky,
         frameskip=rules.frame_skip,
         noop_max=rules.noops,
+        use_fire_reset=rules.fire_reset,
         max_num_frames_per_episode=rules.max_frames,
         reward_clipping=False,
         stack_num=FRAMES,
@@ -143,11 +157,11 @@ def _emulators(rom: str, rules: Rules, purpose: str, n: int) -> _Emulators:
 
     def reset(seeds):
         _, (obs, info) = xla_reset(handle, seeds)
-        return obs, info["lives"]
+        return obs, info["lives"], info["frame_number"]
 
     def step(action):
         _, (obs, reward, terminated, truncated, info) = xla_step(handle, action)
-        return obs, reward, terminated, truncated, info["lives"]
+        return obs, reward, terminated, truncated, info["lives"], info["frame_number"]
 
     return _Emulators(_alone(reset), _alone(step), secrets.randbelow(2**31))
 
