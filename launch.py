@@ -17,7 +17,7 @@ from mi203jax.core.extras import require_optuna, require_ray, require_tensorboar
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.preview import print_fields, print_programs
 from mi203jax.core.run_directory import RunDirectory, check_new
-from mi203jax.core.trials import Sweep, counted, group
+from mi203jax.core.trials import Sweep, counted, group, label, varied_fields
 
 USAGE = """\
 python launch.py --list                     the experiments
@@ -136,7 +136,7 @@ def obey(own: flags.FlagValues, assignments: list[str], interruption: Interrupti
         from mi203jax.core.series_pages import write_pages
 
         folders = [Path(folder) for folder in (own.report, *assignments)]
-        report = write_report(folders, experiments.get, own.out and Path(own.out))
+        report = write_report(folders, experiments.get, own.out and Path(own.out), looks=True)
         is_elsewhere = own.out or len(folders) > 1
         print(*([] if is_elsewhere else write_pages(folders[0], experiments.get)), report, sep="\n")
     else:
@@ -355,14 +355,35 @@ def dry_run(own: flags.FlagValues, assignments: list[str]) -> None:
 
 
 def dry_run_series(experiment: Experiment, config: BaseConfig, options: Any) -> None:
-    """The programs of a series' first parts."""
+    """The programs of a series' first parts; of one whose parts do without each other, the trials of all."""
     from mi203jax.core.series import plan_parts
 
-    parts = experiment.load_series().next(config, experiments.get, {})
+    series = experiment.load_series()
+    if series.is_tolerant:
+        return dry_run_all(series, config)
+    parts = series.next(config, experiments.get, {})
     for name, planned in plan_parts(parts, experiments.get, options).items():
         print(f"{name}: {counted(len(parts[name].trials), 'trial')} of {parts[name].experiment}")
         print_programs(parts[name].trials, planned, names=False)
     print("\nWhat comes after depends on what comes of these; nothing was run and nothing was written.")
+
+
+def dry_run_all(series: Any, config: BaseConfig) -> None:
+    """The trials of each part, as if every part before it had ended without a number."""
+    from mi203jax.core.series import Ended
+
+    ended: dict[str, Ended] = {}
+    while parts := series.next(config, experiments.get, ended):
+        for name, part in parts.items():
+            ended[name] = Ended(part.trials, [])
+            if part.experiment in experiments.names() and experiments.get(part.experiment).series:
+                print(f"{name}: more trials, which depend on what came before")
+                continue
+            print(f"{name}: {counted(len(part.trials), 'trial')} of {part.experiment}")
+            fields = varied_fields(part.trials)
+            for c in part.trials if fields else ():
+                print(f"    {label(c, fields)}")
+    print("\nPrograms are planned when their part runs; nothing was run and nothing was written.")
 
 
 def complain(error: Any, status: int) -> int:

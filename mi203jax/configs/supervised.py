@@ -15,4 +15,6 @@ class Supervised(Optimized):
     train_split: str = static("train", "the examples trained on, as TFDS writes splits: train[:80%]")
     eval_split: str = static("test", "the examples judged on; to tune, take a part of train")
     feed: Literal["auto", "memory", "stream"] = static("auto", "where examples wait; auto: by the set's size")
-    standardize: Literal["none", "vector", "feature", "channel"] = static("channel", "what is centred and reduced")
+    standardize: Literal["none", "vector", "feature", "channel"] = static(
+        "channel", "what is centred and reduced"
+    )

@@ -20,7 +20,9 @@ class Vectors(Deep):
     num_examples: int = static(512, "points made for training, and as many for the test", "[2, 10000000]")
     noise: float = static(0.2, "standard deviation of the made points about their curve", "[0, inf)")
     data_seed: int = static(0, "seed of the made points, the same for all trials", "[0, 2147483647]")
-    standardize: Literal["none", "vector", "feature", "channel"] = static("feature", "what is centred and reduced")
+    standardize: Literal["none", "vector", "feature", "channel"] = static(
+        "feature", "what is centred and reduced"
+    )
     batch_size: int = static(32, "examples in a gradient step: 1, some, or all of the set", "[1, inf)")
     hidden: tuple[int, ...] = static(
         (32, 32), "K₁, K₂, …: filters of each layer, before the last 1", "[1, inf)"

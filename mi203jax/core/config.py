@@ -353,7 +353,8 @@ def type_name(kind: Any) -> str:
     if typing.get_origin(kind) is Literal:
         return "one of " + ", ".join(map(str, typing.get_args(kind)))
     item = typing.get_args(kind)[0]
-    return f"a tuple such as (32,64), each {plain[item]}"
+    example = "(one,two)" if item is str else "(32,64)"
+    return f"a tuple such as {example}, each {plain[item]}"
 
 
 # ---- saving and loading ----

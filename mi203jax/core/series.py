@@ -1,8 +1,12 @@
 """An experiment made of runs of other experiments, stage after stage: what comes next depends on what came.
 
-Each run is a folder like any other (`mi203jax.core.run_directory`), under `parts/` of the series' own.
+Each run is a folder like any other (`mi203jax.core.run_directory`), under `parts/` of the series' own, whose
+`parts.json` names them in their order, each with why it failed, if it did before it had a trial.
 """
 
+import json
+import shlex
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +19,8 @@ from mi203jax.core.experiment import Experiment, Find
 from mi203jax.core.figures import save_figure
 from mi203jax.core.files import write_text
 from mi203jax.core.html_report import write_report
+from mi203jax.core.html_report.command import typed
+from mi203jax.core.html_report.reading import PARTS
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.piece import Options, Watch
 from mi203jax.core.piece_folder import Status
@@ -32,6 +38,7 @@ class Part(NamedTuple):
     experiment: str  # its name
     trials: Sequence[RunConfig]
     figures: Literal["none", "of_trials", "all"] = "none"  # "of_trials": without the task's own
+    command: str = ""  # what makes the same trials alone; "": no single command does
 
 
 class Ended(NamedTuple):
@@ -177,6 +184,9 @@ class _Course:
         self._planned = planned  # of parts that were planned already
         self.display = Display(options.quiet, "")
         self._is_lost = False  # a trial failed, on which the next parts would have depended
+        self._undrawn: list[Row] = []  # of parts whose figures failed, for the exit status alone
+        self._errors: dict[str, str] = {}  # of the parts in their order; "": none
+        self._later: list[str] = []  # parts that are to come, as far as one can know
 
     def run(self) -> list[Row]:
         """Runs what is missing and gives the rows of all parts.
@@ -187,8 +197,10 @@ class _Course:
         path, config = self._directory.path, self._directory.trials[0]
         self.display.say(f"run directory: {path}")
         ended: dict[str, Ended] = {}
+        self._later = self._foreseen(config)
         try:
             while self._goes_on() and (parts := self._series.next(config, self._find, ended)):
+                self._note(dict.fromkeys(parts, ""))
                 for name, part in parts.items():
                     if not (self._is_lost and self._options.fail_fast):
                         ended[name] = self._try(name, part)
@@ -201,7 +213,7 @@ class _Course:
         if self._is_lost:
             what = "some of it failed" if self._goes_on() else "what comes next needs all of it"
             self.display.say(f"{what}; --resume={path} goes on")
-        return [row for part in ended.values() for row in part.rows]
+        return [*(row for part in ended.values() for row in part.rows), *self._undrawn]
 
     def _goes_on(self) -> bool:
         """Whether what is lost leaves anything to do."""
@@ -209,18 +221,53 @@ class _Course:
 
     def _try(self, name: str, part: Part) -> Ended:
         """Runs a part; if the others do without it, a mistake is its own."""
+        (self._directory.path / "parts" / name / "errors.txt").unlink(missing_ok=True)  # of the last try
         try:
             return self._run(name, part)
         except Interrupted:
             raise
         except Exception as error:
-            if not self._series.is_tolerant or self._options.debug:
-                raise
-            self._is_lost = True
-            text = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
-            self.display.say(f"{name} failed: {text}")
-            lost = {"status": "failed", "error": text}
+            lost = {"status": "failed", "error": self._bear(name, error)}
+            self.display.say(f"{name} failed: {lost['error']}")
             return Ended(part.trials, [{"trial": i} | lost for i in range(len(part.trials))])
+
+    def _bear(self, name: str, error: Exception) -> str:
+        """Keeps what broke a part, in words and as a traceback, in its `errors.txt`; gives the words.
+
+        Raises:
+            Exception: the error itself, if the others depend on the part.
+        """
+        text = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+        self._note({name: text})
+        if not self._series.is_tolerant or self._options.debug:
+            raise error
+        self._is_lost = True
+        where = self._directory.path / "parts" / name
+        where.mkdir(parents=True, exist_ok=True)
+        write_text(where / "errors.txt", "\n\n".join([text, "".join(traceback.format_exception(error))]))
+        return text
+
+    def _note(self, errors: Mapping[str, str]) -> None:
+        """Writes down which parts there are, and why they failed; those that are to come stand last."""
+        self._errors |= errors
+        later = {name: "" for name in self._later if name not in self._errors}
+        write_text(self._directory.path / PARTS, json.dumps(self._errors | later))
+
+    def _foreseen(self, config: Any) -> list[str]:
+        """The parts that do without each other; of a series among them, those that depend on none."""
+        ended: dict[str, Ended] = {}
+        names: list[str] = []
+        while self._series.is_tolerant and (parts := self._series.next(config, self._find, ended)):
+            ended |= {name: Ended(part.trials, []) for name, part in parts.items()}
+            # One that stands for a series has other names when its turn comes.
+            names += [name for name, part in parts.items() if not self._is_series(part.experiment)]
+        return names
+
+    def _is_series(self, experiment: str) -> bool:
+        try:
+            return bool(self._find(experiment).series)
+        except Exception:  # it shall fail in its turn
+            return False
 
     def _run(self, name: str, part: Part) -> Ended:
         """Runs a part, or what is missing of it."""
@@ -239,23 +286,41 @@ class _Course:
                 if part.figures == "none":
                     directory.finish()
                 else:
-                    session.draw(rows, part.figures == "all")
+                    self._draw(name, session, rows, part.figures == "all")
             self._is_lost |= not directory.is_finished or session.is_stopped
             return Ended(part.trials, rows, _work(directory, rows))
         finally:
             directory.close()
 
+    def _draw(self, name: str, session: Session, rows: Sequence[Row], has_own: bool) -> None:
+        """Draws a part's figures; if the others do without it, a mistake leaves its numbers as they are."""
+        try:
+            session.draw(rows, has_own)
+        except Interrupted:
+            raise
+        except Exception as error:
+            text = self._bear(name, error)
+            self.display.say(f"{name}: its figures failed: {text}")
+            self._undrawn.append({"trial": f"of {name}: its figures", "status": "failed", "error": text})
+
     def _open(self, name: str, part: Part) -> tuple[RunDirectory, bool]:
         """The folder of a part, and whether it is new."""
         where, config = self._directory.path / "parts" / name, self._find(part.experiment).config
         if not (where / "config.json").is_file():
-            noted = provenance([]) | self._find(part.experiment).load_task().compared_by
+            noted = provenance([]) | self._find(part.experiment).load_task().compared_by | self._again(part)
             return RunDirectory.create(str(where), part.experiment, Sweep(config), noted), True
         directory = RunDirectory.read(str(where), lambda _: config)
         if list(directory.trials) != list(part.trials):
             directory.close()
             raise UsageError(f"{where} holds other trials than this version asks for: begin anew.")
         return directory, False
+
+    def _again(self, part: Part) -> dict[str, Any]:
+        """What makes a part again: alone, and with the others."""
+        name, sweep = self._directory.experiment, self._directory.sweep
+        layout = {"parallel": self._options.parallel, "devices": self._options.devices}
+        series = shlex.join(typed(name, self._find(name), sweep))
+        return {"alone": part.command, "series": series, "layout": layout}
 
     def _plan(self, name: str, part: Part) -> list[Planned]:
         parts = {name: part}

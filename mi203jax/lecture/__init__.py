@@ -2,7 +2,7 @@
 
 Modules: `slides` (what each slide says, where it is implemented and seen; as data in `classifying` and
 `beyond`), `judges` (whether what was measured bears it out), `source` (what a function's file says of it),
-`outcome` (what came of an experiment), `page` and `sections` (`lecture.html`).
+`outcome` (what came of an experiment), `page`, `sections` and `pictures` (`lecture.html`).
 
 Does not import jax.
 """

@@ -18,6 +18,7 @@ IMAGES = (
                 (Ran("segmentation"),),
                 (Shown("predictions.png"), Shown("learning.gif")),
                 metrics=("eval/mean_iou", "eval/accuracy", "eval/boundary_f_score"),
+                judge=judges.labels_pixels,
             ),
         ),
     ),
@@ -37,9 +38,10 @@ IMAGES = (
                 named("mi203jax.centers", "center_targets", "decode_centers")
                 + named("mi203jax.losses", "penalty_reduced_focal")
                 + named("mi203jax.metrics.detection", "average_precision"),
-                (Ran("detection"),),
+                (Ran("detection"), Ran("sliding_window")),
                 (Shown("heat.png"), Shown("precision_recall.png")),
                 metrics=("eval/ap", "eval/ap50"),
+                judge=judges.everywhere_at_once,
             ),
         ),
     ),
@@ -88,6 +90,7 @@ IMAGES = (
                 named("mi203jax.adversarial", "non_saturating_generator", "relativistic_generator"),
                 (Ran("gan", "loss"),),
                 (Shown("helping.png"),),
+                is_seen=True,
             ),
             Row(
                 "which losses circle, which converge",
@@ -95,6 +98,7 @@ IMAGES = (
                 + named("mi203jax.dirac_gan", "vector_field", "simulate", "eigenvalues"),
                 (Ran("gan", "penalties"),),
                 (Shown("dirac.png"),),
+                is_seen=True,
             ),
         ),
     ),
@@ -128,6 +132,7 @@ SIGNALS = (
                 (Ran("sequences", "cell"),),
                 (Shown("comparison.png", "figures/comparison_cell.png", of_sweep=True),),
                 metrics=("eval/accuracy",),
+                judge=judges.counts_weights,
             ),
             Row(
                 "RNN, LSTM and GRU in motion",
@@ -257,6 +262,7 @@ GAMES = (
                 judge=judges.tendencies,
             ),
         ),
+        language="en",
     ),
 )
 

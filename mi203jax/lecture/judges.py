@@ -3,15 +3,28 @@
 A judge is of one run, mostly of one seed: it says what was seen, not what can be told apart from chance.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-Kind = Literal["holds", "fails", "undecided"]
+Kind = Literal["holds", "fails", "undecided", "not run"]
 
 MOST_RIGHT = 0.9
 """Share of right answers from which sign(DL(x, θ)) ≈ y, and the like, is taken to hold."""
+
+CHANCE = 0.1
+"""Share of ten digits that guessing gets right."""
+
+CLOSE = 0.01
+"""Difference of two shares, of one seed on some hundred images, that says nothing."""
+
+CLASSES = 11
+"""Of a pixel of the scenes: ten digits, and the background."""
+
+VOWELS = 12
+"""Inputs of a network that reads the Japanese vowels: coefficients a step."""
 
 EXACT = 1e-6
 """Error up to which two ways to Q* are taken to be equal."""
@@ -30,10 +43,31 @@ class Evidence(NamedTuple):
     Attributes:
         rows: of each trial, as `mi203jax.core.results.results` gives them.
         texts: file name -> text, of what a series wrote.
+        beside: experiment -> rows, of the other runs that a slide's row names.
     """
 
     rows: Sequence[Mapping[str, Any]]
     texts: Mapping[str, str] = {}
+    beside: Mapping[str, Sequence[Mapping[str, Any]]] = {}
+
+    def of(self, experiment: str) -> "Evidence":
+        """What another run of the slide's row measured; of one that was not to run, nothing."""
+        return Evidence(self.beside.get(experiment, ()))
+
+    def best(self, metric: str, over: str, **fields: str) -> tuple[float, str]:
+        """The largest mean of a metric over the values of another field, and that value.
+
+        Raises:
+            NotMeasuredError: if no such trial has a number.
+        """
+        found = {}
+        for value in dict.fromkeys(str(row[over]) for row in self.rows if over in row):
+            with contextlib.suppress(NotMeasuredError):
+                found[value] = self.mean(metric, **{over: value}, **fields)
+        if not found:
+            raise NotMeasuredError(f"No trial of several {over} ended with a number of {metric}")
+        value = max(found, key=found.__getitem__)
+        return found[value], value
 
     def mean(self, metric: str, **fields: str) -> float:
         """The mean of a metric's last value over the trials with these values that ended well.
@@ -60,12 +94,18 @@ class NotMeasuredError(LookupError):
 Judge = Callable[[Evidence], list[Verdict]]
 
 
-def verdicts_of(judge: Judge, evidence: Evidence) -> list[Verdict]:
-    """What a judge says; where it cannot, that, with the reason."""
+def verdicts_of(judge: Judge, evidence: Evidence, is_lost: bool = False) -> list[Verdict]:
+    """What a judge says; where it cannot, that, with the reason.
+
+    Args:
+        judge: of the claim.
+        evidence: what it goes by.
+        is_lost: whether the run, or a part of it, failed or did not come to its end.
+    """
     try:
         return judge(evidence)
     except NotMeasuredError as error:
-        return [Verdict("undecided", f"{error}.")]
+        return [Verdict("not run" if is_lost else "undecided", f"{error}.")]
     except Exception as error:  # half an hour of runs shall not end without a page
         return [Verdict("undecided", f"It could not be judged: {type(error).__name__}: {error}.")]
 
@@ -91,13 +131,26 @@ def signs(e: Evidence) -> list[Verdict]:
 def needs_images(e: Evidence) -> list[Verdict]:
     """Images cannot be classified without using that they are images."""
     plain = e.mean("eval/accuracy", model="mlp", images="plain")
-    impossible = plain < MOST_RIGHT
-    first = f"Dense layers alone get {_percent(plain)} of plain digits right"
-    first += "." if impossible else ": of images so small and centred too much is said."
+    first = f"Dense layers alone get {_percent(plain)} of the digits right, {plain / CHANCE:.1f} times what "
+    first += f'guessing does (asked of "impossible": less than twice, {_percent(2 * CHANCE)}).'
     dense, convolutional = (e.mean("eval/accuracy", model=m, images="shifted") for m in ("mlp", "cnn"))
     second = f"Of shifted digits {_percent(convolutional)} are right with convolutions and {_percent(dense)} "
-    second += "without, with as many parameters."
-    return [_verdict(impossible, first), _verdict(convolutional > dense, second)]
+    second += "without, with as many parameters (asked: more with them)."
+    return [_verdict(plain < 2 * CHANCE, first), _verdict(convolutional > dense, second)]
+
+
+def enlarges_receptive_field(e: Evidence) -> list[Verdict]:
+    """Poolings between convolutions let the last see more, in closed form."""
+    from mi203jax.configs import ImageClassification
+    from mi203jax.nn.receptive_field import receptive_field  # jax takes its time
+
+    stages = len(ImageClassification().channels)
+    if stages < 2:
+        raise NotMeasuredError("There is no pooling between two convolutions")
+    chains = [[(3,), *between] * (stages - 1) + [(3,)] for between in ([(2, 2)], [])]
+    own, without = (receptive_field(chain).size for chain in chains)
+    words = f"The last of {stages} convolutions of 3×3 sees {own}×{own} pixels; {without}×{without} without "
+    return [_verdict(own > without, f"{words}poolings between them (in closed form).")]
 
 
 @dataclass(frozen=True)
@@ -119,9 +172,42 @@ class Ahead:
         values = (self.first, self.second)
         own, other = (e.mean("eval/accuracy", **{self.field: value}) for value in values)
         words = [f"{_percent(x)} with {self.field}={v}" for x, v in zip((own, other), values, strict=True)]
-        if own == other:
-            return [Verdict("undecided", f"{', '.join(words)}.")]
+        if abs(own - other) < CLOSE:
+            text = f"{', '.join(words)}: too close for one seed (asked: {100 * CLOSE:.0f} point)."
+            return [Verdict("undecided", text)]
         return [_verdict(own > other, f"{', '.join(words)}.")]
+
+
+@dataclass(frozen=True)
+class BestAhead:
+    """A judge: a choice gets more right than another, each with the best value of a field that was tried.
+
+    Attributes:
+        field: the choice.
+        first: the value that the slide advises, as it is typed.
+        second: the value that it is to beat.
+        over: the other field, a number.
+    """
+
+    field: str
+    first: str
+    second: str
+    over: str
+
+    def __call__(self, e: Evidence) -> list[Verdict]:
+        """Whether it does; who loses with the last value that was tried might win beyond it."""
+        values = (self.first, self.second)
+        (own, at), (other, other_at) = (
+            e.best("eval/accuracy", self.over, **{self.field: value}) for value in values
+        )
+        words = f"{_percent(own)} with {self.field}={self.first} {self.over}={at}, "
+        words += f"{_percent(other)} with {self.field}={self.second} {self.over}={other_at}"
+        ends = sorted({float(row[self.over]) for row in e.rows if self.over in row})
+        if float(at if own < other else other_at) in (ends[0], ends[-1]):
+            return [Verdict("undecided", f"{words}: the worse is best at the last {self.over} tried.")]
+        if abs(own - other) < CLOSE:
+            return [Verdict("undecided", f"{words}: too close for one seed.")]
+        return [_verdict(own > other, f"{words} (the best of {len(ends)} each).")]
 
 
 def neither_all_nor_one(e: Evidence) -> list[Verdict]:
@@ -174,6 +260,22 @@ def tendencies(e: Evidence) -> list[Verdict]:
 # ---- images to images, and generation ----
 
 
+def labels_pixels(e: Evidence) -> list[Verdict]:
+    """A class for each pixel, better than the background everywhere."""
+    own, most = e.mean("eval/mean_iou"), 1 / CLASSES  # one class of all has an IoU above 0, at most 1
+    words = f"Mean IoU {own:.3f}; the background everywhere gets less than 1/{CLASSES} = {most:.3f}"
+    return [_verdict(own > most, f"{words} (asked: more).")]
+
+
+def everywhere_at_once(e: Evidence) -> list[Verdict]:
+    """A classifier that runs everywhere at once finds more than one that is run on every window."""
+    windows = e.of("sliding_window")
+    own, other = (of.mean("eval/ap50") for of in (e, windows))
+    steps = [f"{max(row.get('step') or 0 for row in of.rows):,}" for of in (e, windows)]
+    words = f"AP50 {own:.3f} everywhere at once, after {steps[0]} training examples; "
+    return [_verdict(own > other, f"{words}{other:.3f} window by window, after {steps[1]}.")]
+
+
 def beats_components(e: Evidence) -> list[Verdict]:
     """A network's code loses less than as many principal components."""
     own, linear = e.mean("eval/squared_error"), e.mean("eval/pca_squared_error")
@@ -200,6 +302,21 @@ def remembers(e: Evidence) -> list[Verdict]:
         words = f"{cell}: squared error {error:.4f}; the best without memory {baseline:.4f}."
         found.append(_verdict(error < baseline / 2, words))
     return found
+
+
+def counts_weights(e: Evidence) -> list[Verdict]:
+    """An LSTM of d units on n inputs has 4 d (n + d + 1) numbers: those of the weights that are drawn."""
+    import jax  # it takes its time
+
+    from mi203jax.configs import Sequences
+    from mi203jax.nn.cells import init_cell, lstm_cell
+
+    n, d = VOWELS, Sequences().hidden
+    drawn = jax.eval_shape(lambda key: init_cell(lstm_cell, key, n, d), jax.random.key(0))
+    own, formula = sum(leaf.size for leaf in jax.tree.leaves(drawn)), 4 * d * (n + d + 1)
+    return [
+        _verdict(own == formula, f"With n = {n} and d = {d}, {own:,} numbers; by the formula {formula:,}.")
+    ]
 
 
 def reads_any_length(e: Evidence) -> list[Verdict]:

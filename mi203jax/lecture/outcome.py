@@ -11,6 +11,12 @@ from mi203jax.lecture.slide import Ran
 NOT_RUN, STOPPED = "it did not run", "it did not come to its end"
 """Why there is nothing, or not all, of an experiment that has not failed: the lecture was stopped before."""
 
+NOT_DRAWN = "its figures were not drawn"
+"""What is missing of one whose numbers are all there."""
+
+ERRORS = "errors.txt"
+"""The file of a part, or of a piece of it, with the tracebacks of what failed."""
+
 
 class Outcome(NamedTuple):
     """What came of an experiment, in one form.
@@ -45,6 +51,11 @@ class Outcome(NamedTuple):
         return self.error not in (NOT_RUN, STOPPED)
 
     @property
+    def is_measured(self) -> bool:
+        """Whether its numbers are there: at most figures are missing."""
+        return self.error in ("", NOT_DRAWN)
+
+    @property
     def evidence(self) -> Evidence:
         """What judges go by."""
         return Evidence(self.rows, self.texts)
@@ -62,6 +73,13 @@ class Outcome(NamedTuple):
         ]
         prefix = own_name(self.name, "") if self.is_series else ""
         return [path for path in found if path.name.startswith(prefix)]
+
+    def errors(self, folder: Path) -> list[str]:
+        """The files, as the page links to them, that hold tracebacks of what failed."""
+        names = dict.fromkeys((*self.parts, self.name)) if self.error else ()
+        parts = [folder / "parts" / name for name in names]
+        found = [p for part in parts for p in (part / ERRORS, *sorted(part.glob(f"pieces/*/{ERRORS}")))]
+        return [p.relative_to(folder).as_posix() for p in found if p.is_file()]
 
     def files(self, folder: Path) -> dict[str, str]:
         """What there is to read on it: file, as the page links to it -> its name."""

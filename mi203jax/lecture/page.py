@@ -1,6 +1,6 @@
 """`lecture.html`: the lecture on one page that can be opened and mailed, in the order of the slides.
 
-It loads nothing, as `report.html`. Links lead to the sources and to the reports of the parts where they lie.
+It loads nothing, as `report.html`. Links lead to the reports of the parts in the run's folder.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,18 +10,21 @@ from typing import Any
 from mi203jax.core.html_report.document import budget, document, heading
 from mi203jax.core.html_report.figure import Pictures
 from mi203jax.core.html_report.markup import Safe, join, tag
-from mi203jax.core.html_report.pictures import embed
 from mi203jax.core.html_report.sections import duration
 from mi203jax.core.html_report.tables import fact_list
 from mi203jax.lecture.judges import Verdict
 from mi203jax.lecture.outcome import Outcome, outcome_of
+from mi203jax.lecture.pictures import embed_smaller
 from mi203jax.lecture.sections import (
     MOST,
     Shelf,
     anchor,
     figures_of,
+    holes_of,
+    missing,
     other_section,
     slide_section,
+    title_of,
     verdict_word,
     verdicts,
 )
@@ -29,7 +32,7 @@ from mi203jax.lecture.slide import Slide, experiments_of
 
 NAME = "lecture.html"
 
-LIMIT = 9_500_000
+LIMIT = 4_900_000
 """Bytes of the page, with all its pictures."""
 
 OTHERS = "Not on the slides"
@@ -60,14 +63,18 @@ def page(
         shelf = Shelf(folder, came, pictures, first)
         return _page(shelf, slides, shown, others, provenance)
 
-    return drawn(embed(paths, budget(drawn({}), LIMIT)))
+    return drawn(embed_smaller(paths, budget(drawn({}), LIMIT)))
 
 
 def told(slides: Sequence[Slide], outcomes: Sequence[Outcome]) -> str:
     """What the screen shows: each claim that was judged, and what failed."""
     came = {o.name: o for o in outcomes}
-    lines = [f"{v.kind:<10}{title}: {v.words}" for _, title, v in _judged(_shown(slides, came), came)]
-    lines += [f"{'failed':<10}{o.name}: {o.error}. Alone: {o.command}" for o in outcomes if o.error]
+    lines = [f"{v.kind:<10}{slide.title}: {v.words}" for _, slide, v in _judged(_shown(slides, came), came)]
+    failed = [o for o in outcomes if o.error]
+    lines += [
+        f"{'missing' if o.is_measured else 'failed':<10}{o.name}: {o.error}. Alone: {o.command}"
+        for o in failed
+    ]
     return "\n".join(lines)
 
 
@@ -80,10 +87,10 @@ def _shown(slides: Iterable[Slide], came: Mapping[str, Outcome]) -> list[Slide]:
     return found
 
 
-def _judged(shown: Sequence[Slide], came: Mapping[str, Outcome]) -> list[tuple[str, str, Verdict]]:
+def _judged(shown: Sequence[Slide], came: Mapping[str, Outcome]) -> list[tuple[str, Slide, Verdict]]:
     """Anchor, slide and verdict of each claim that has a judge."""
     return [
-        (anchor(i, j), slide.title, verdict)
+        (anchor(i, j), slide, verdict)
         for i, slide in enumerate(shown)
         for j, row in enumerate(slide.rows)
         for verdict in verdicts(row, came)
@@ -98,10 +105,21 @@ def _page(
     provenance: Mapping[str, Any],
 ) -> str:
     title = "The lecture, slide by slide"
-    links = {anchor(i): slide.title + _mark(slide, shelf) for i, slide in enumerate(shown)}
+    links: dict[str, str] = {
+        anchor(i): join([title_of(slide), _mark(slide, shelf)]) for i, slide in enumerate(shown)
+    }
     links |= {"others": OTHERS} if others else {}
     header = heading(title, "ENSTA MI203 · deep learning", str(shelf.folder), links, "Slides")
-    content = [_failures(shelf), _facts(shelf, shown), _verdicts(shelf, shown)]
+    text = (
+        "Links to reports and to errors.txt work in the run's folder only. So that this page can be mailed, "
+    )
+    text += "pictures may have fewer colours and frames than those in the folder."
+    content = [
+        tag("section", tag("p", text, class_="note")),
+        _failures(shelf),
+        _facts(shelf, shown),
+        _verdicts(shelf, shown),
+    ]
     content += [slide_section(i, slide, shelf) for i, slide in enumerate(shown)]
     if others:
         parts = (other_section(outcome, shelf) for outcome in others)
@@ -112,9 +130,10 @@ def _page(
 
 def _mark(slide: Slide, shelf: Shelf) -> str:
     came = [outcome_of(ran, shelf.outcomes) for row in slide.rows for ran in row.runs]
-    missing = [outcome for outcome in came if outcome and outcome.error]
-    failed = any(outcome.is_over for outcome in missing)
-    return " (failed)" if failed else " (not over)" * bool(missing)
+    lost = [outcome for outcome in came if outcome and not outcome.is_measured]
+    if lost:
+        return " (failed)" if any(outcome.is_over for outcome in lost) else " (not over)"
+    return " (without all figures)" * any(outcome.error for outcome in came if outcome)
 
 
 def _failures(shelf: Shelf) -> Safe | None:
@@ -122,9 +141,17 @@ def _failures(shelf: Shelf) -> Safe | None:
     failed = [o for o in shelf.outcomes.values() if o.error]
     if not failed:
         return None
-    lines = [tag("li", tag("code", o.name), f": {o.error}. Alone: ", tag("code", o.command)) for o in failed]
+    lines = [
+        tag("li", tag("code", o.name), f": {missing(o, shelf.folder)}. Alone: ", tag("code", o.command))
+        for o in failed
+    ]
     again = tag("code", f"python launch.py --resume={shelf.folder}")
-    what = "failed" if all(o.is_over for o in failed) else "failed, or did not come to their end"
+    said = {
+        "failed": any(o.is_over and not o.is_measured for o in failed),
+        "did not come to their end": not all(o.is_over for o in failed),
+        "lack figures": any(o.is_measured for o in failed),
+    }
+    what = ", or ".join(words for words, is_so in said.items() if is_so)
     text = (f"{len(failed)} of {len(shelf.outcomes)} runs {what}. ", again, " tries them again.")
     return tag("div", tag("p", *text), tag("ul", *lines), class_="banner", role="note")
 
@@ -132,9 +159,15 @@ def _failures(shelf: Shelf) -> Safe | None:
 def _facts(shelf: Shelf, shown: Sequence[Slide]) -> Safe:
     outcomes = shelf.outcomes.values()
     kinds = [verdict.kind for _, _, verdict in _judged(shown, shelf.outcomes)]
-    facts = {"runs": f"{sum(not o.error for o in outcomes)} of {len(outcomes)}"}
+    facts = {"runs": f"{sum(o.is_measured for o in outcomes)} of {len(outcomes)}"}
     facts |= {"claims that hold": str(kinds.count("holds")), "that fail": str(kinds.count("fails"))}
-    facts |= {"undecided": str(kinds.count("undecided"))} if "undecided" in kinds else {}
+    holes = {path for s in shown for row in s.rows for path in holes_of(row, shelf.folder, shelf.outcomes)}
+    others = {
+        "undecided": kinds.count("undecided"),
+        "not run": kinds.count("not run"),
+        "figures missing": len(holes),
+    }
+    facts |= {name: str(number) for name, number in others.items() if number}
     return fact_list(facts | {"time of the programs": duration(sum(o.seconds for o in outcomes))})
 
 
@@ -145,8 +178,13 @@ def _verdicts(shelf: Shelf, shown: Sequence[Slide]) -> Safe | None:
         return None
     words = "As these runs bear the slides out: mostly one seed, so that small differences say little."
     lines = [
-        tag("li", verdict_word(verdict), tag("a", title, href=f"#{where}"), f": {verdict.words}")
-        for where, title, verdict in found
+        tag(
+            "li",
+            verdict_word(verdict),
+            tag("a", slide.title, href=f"#{where}", lang=slide.language),
+            f": {verdict.words}",
+        )
+        for where, slide, verdict in found
     ]
     contents = (tag("h2", "What holds"), tag("p", words, class_="note"), tag("ul", *lines, class_="verdicts"))
     return tag("section", *contents, id="verdicts")
@@ -155,11 +193,11 @@ def _verdicts(shelf: Shelf, shown: Sequence[Slide]) -> Safe | None:
 def _end(slides: Sequence[Slide], shown: Sequence[Slide], provenance: Mapping[str, Any]) -> Safe:
     """Where it came from, and what was left out."""
     titles = [slide.title for slide in shown]
-    left = [slide.title for slide in slides if slide.title not in titles]
+    left = [title_of(slide) for slide in slides if slide.title not in titles]
     packages, devices = (provenance.get(n) or {} for n in ("packages", "devices"))
     origin = f"{provenance.get('time', '')}, {provenance.get('cores', '?')} cores, "
     origin += f"{', '.join(sorted(set(devices)))}, jax {dict(packages).get('jax', '?')}. "
     more = tag("a", "More on versions and commit", href="report.html")
     made = tag("p", tag("code", str(provenance.get("command", ""))), f" {origin}", more, ".")
-    out = tag("p", f"Not part of this run: {'; '.join(left)}.", class_="note") if left else None
+    out = tag("p", "Not part of this run: ", Safe("; ".join(left)), ".", class_="note") if left else None
     return tag("section", tag("h2", "How it was made"), made, out, id="made")

@@ -1,6 +1,5 @@
 """What `lecture.html` shows of a slide: each formula or claim, its functions, what was seen, its figures."""
 
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,9 +11,9 @@ from mi203jax.core.html_report.tables import fact_list, table
 from mi203jax.core.html_report.tables import shown as shown_as
 from mi203jax.core.results import fields_in
 from mi203jax.lecture.judges import Verdict, verdicts_of
-from mi203jax.lecture.outcome import Outcome, outcome_of, own_name
+from mi203jax.lecture.outcome import ERRORS, NOT_DRAWN, NOT_RUN, STOPPED, Outcome, outcome_of, own_name
 from mi203jax.lecture.slide import Ran, Row, Shown, Slide
-from mi203jax.lecture.source import ROOT, source_of
+from mi203jax.lecture.source import source_of
 
 MOST = 4
 """Figures of an experiment that is on no slide."""
@@ -41,15 +40,20 @@ def anchor(slide: int, row: int | None = None) -> str:
     return f"slide-{slide + 1}" + (f"-{row + 1}" if row is not None else "")
 
 
+def title_of(slide: Slide) -> Safe:
+    """A slide's title, in its language."""
+    return tag("span", slide.title, lang=slide.language)
+
+
 def slide_section(number: int, slide: Slide, shelf: Shelf) -> Safe:
     """A slide, with all its rows."""
     rows = [row_section(anchor(number, j), row, shelf) for j, row in enumerate(slide.rows)]
-    return tag("section", tag("h2", slide.title), *rows, id=anchor(number))
+    return tag("section", tag("h2", slide.title, lang=slide.language), *rows, id=anchor(number))
 
 
 def row_section(where: str, row: Row, shelf: Shelf) -> Safe:
     """A formula or a claim, and what came of it."""
-    contents = [tag("h3", row.text, class_="formula"), functions(row, shelf.folder), *judgement(row, shelf)]
+    contents = [tag("h3", row.text, class_="formula"), functions(row), *judgement(row, shelf)]
     for ran in row.runs:
         contents += seen(ran, row.metrics, shelf)
     return tag("div", *contents, *pictures(row, where, shelf), class_="claim", id=where)
@@ -69,24 +73,25 @@ def other_section(outcome: Outcome, shelf: Shelf) -> Safe:
 # ---- functions ----
 
 
-def functions(row: Row, folder: Path) -> Safe:
-    """Signature, first sentence and file of each function."""
-    items = [function(dotted, folder) for dotted in row.functions]
-    items += [function(dotted, folder, "The standard form: ") for dotted in row.standard]
+def functions(row: Row) -> Safe:
+    """Signature, first sentence, place and lines of each function."""
+    items = [function(dotted) for dotted in row.functions]
+    items += [function(dotted, "The standard form: ") for dotted in row.standard]
     remark = row.remark.strip(" ,")
     return tag("ul", *items, tag("li", f"… {remark}") if remark else None, class_="functions")
 
 
-def function(dotted: str, folder: Path, before: str = "") -> Safe:
-    """A line of the list; where the file does not have it, that."""
+def function(dotted: str, before: str = "") -> Safe:
+    """An item of the list; where the file does not have it, that."""
     try:
         source = source_of(dotted)
     except (LookupError, OSError, SyntaxError) as error:
         return tag("li", f"{before}", tag("code", dotted), f" cannot be read: {error}.", class_="hole")
-    link = tag("a", tag("code", source.name), href=_relative(ROOT / source.path, folder), title=dotted)
+    name = tag("code", source.name, title=dotted)
     signature = tag("code", source.signature, class_="signature") if source.signature else None
-    place = tag("span", f" {source.path.as_posix()}:{source.line}", class_="note")
-    return tag("li", before, link, signature, " ", prose(source.summary), place)
+    place = tag("summary", f"{source.path.as_posix()}:{source.line}")
+    code = tag("pre", tag("code", source.code), tabindex="0")  # what scrolls must be reached by the keyboard
+    return tag("li", before, name, signature, " ", prose(source.summary), tag("details", place, code))
 
 
 def prose(text: str) -> Safe:
@@ -94,25 +99,23 @@ def prose(text: str) -> Safe:
     return join(tag("code", word) if i % 2 else word for i, word in enumerate(text.split("`")))
 
 
-def _relative(path: Path, folder: Path) -> str:
-    try:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # on another drive
-        return path.as_uri()
-
-
 # ---- what was seen ----
 
 
 def verdicts(row: Row, outcomes: Mapping[str, Outcome]) -> list[Verdict]:
     """What a row's judge says; nothing if it has none, or its experiment was not to run."""
-    outcome = outcome_of(row.runs[0], outcomes)
-    return verdicts_of(row.judge, outcome.evidence) if row.judge and outcome else []
+    came = [outcome_of(ran, outcomes) for ran in row.runs]
+    if not (row.judge and came[0]):
+        return []
+    beside = {o.experiment: o.rows for o in came[1:] if o}
+    is_lost = any(o is None or not o.is_measured for o in came)
+    return verdicts_of(row.judge, came[0].evidence._replace(beside=beside), is_lost)
 
 
 def verdict_word(verdict: Verdict) -> Safe:
-    """Whether the claim holds, in one word."""
-    return tag("strong", verdict.kind, class_=f"verdict {verdict.kind}")
+    """Whether the claim holds, in a word or two."""
+    style = "undecided" if verdict.kind == "not run" else verdict.kind
+    return tag("strong", verdict.kind, class_=f"verdict {style}")
 
 
 def judgement(row: Row, shelf: Shelf) -> list[Safe]:
@@ -121,9 +124,12 @@ def judgement(row: Row, shelf: Shelf) -> list[Safe]:
     if found:
         return [tag("p", verdict_word(v), f" {v.words}") for v in found]
     outcome = outcome_of(row.runs[0], shelf.outcomes)
-    if outcome and outcome.form.tells_of(row.runs[0].sweep) and not row.judge:
-        return [tag("p", "Not judged by a number: see the figures.", class_="note")]
-    return [tag("p", "Not judged in this run.", class_="note")]
+    if outcome and not outcome.is_measured:
+        return []  # what is missing is told below
+    text = "The slide claims nothing that a number could bear out."
+    if row.is_seen:
+        text = "What the slide claims, the figures show: no number of this run tells of it."
+    return [tag("p", "Not judged in this run." if row.judge else text, class_="note")]
 
 
 def seen(ran: Ran, metrics: Sequence[str], shelf: Shelf) -> list[Safe]:
@@ -131,7 +137,7 @@ def seen(ran: Ran, metrics: Sequence[str], shelf: Shelf) -> list[Safe]:
     outcome = outcome_of(ran, shelf.outcomes)
     if outcome is None:
         return [tag("p", "Not part of this run: ", tag("code", _command(ran)), class_="note")]
-    found = [_hole(outcome)] if outcome.error else []
+    found = [_hole(outcome, shelf.folder)] if outcome.error else []
     if not outcome.is_series:  # its trials are of several experiments
         found += number_table(outcome.name, numbers(outcome.rows, metrics))
     links = [tag("a", name, href=href) for href, name in outcome.files(shelf.folder).items()]
@@ -152,9 +158,22 @@ def number_table(name: str, rows: Sequence[Mapping[str, Any]]) -> list[Safe]:
     return [table(caption, list(rows[0]), [[*row.values()] for row in rows])] if rows else []
 
 
-def _hole(outcome: Outcome) -> Safe:
-    text = (tag("strong", outcome.name + " failed" * outcome.is_over), f": {outcome.error}. Alone: ")
-    return tag("p", *text, tag("code", outcome.command), class_="hole")
+def _hole(outcome: Outcome, folder: Path) -> Safe:
+    """What is missing of it, with the command that tries it alone, and the tracebacks."""
+    verb = " failed" * (outcome.is_over and not outcome.is_measured)
+    links = [tag("a", file.rpartition("/")[2], href=file) for file in outcome.errors(folder)]
+    errors = [part for link in links for part in (", ", link)]
+    text = (tag("strong", outcome.name + verb), f": {missing(outcome, folder)}. Alone: ")
+    return tag("p", *text, tag("code", outcome.command), *errors, class_="hole")
+
+
+def missing(outcome: Outcome, folder: Path) -> str:
+    """Why something is missing; where the rows do not say, as its `errors.txt` begins."""
+    file = folder / "parts" / outcome.name / ERRORS
+    if outcome.error not in (NOT_DRAWN, NOT_RUN, STOPPED) or not file.is_file():
+        return outcome.error
+    first = file.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    return f"{outcome.error}: {first}"
 
 
 def _command(ran: Ran) -> str:
@@ -200,17 +219,27 @@ def place(shown: Shown, ran: Ran, folder: Path, outcomes: Mapping[str, Outcome])
     return paths[1] if paths[1].is_file() and not (paths[0].is_file() or shown.of_sweep) else paths[0]
 
 
+def holes_of(row: Row, folder: Path, outcomes: Mapping[str, Outcome]) -> list[Path]:
+    """The figures that a row lacks; none of a run that failed, of which that is told."""
+    outcome = outcome_of(row.runs[0], outcomes)
+    if outcome is None or not (outcome.is_measured or figures_of(row, folder, outcomes)):
+        return []
+    paths = [place(shown, row.runs[0], folder, outcomes) for shown in row.figures if not shown.of_sweep]
+    return [path for path in paths if not path.is_file()]
+
+
 def pictures(row: Row, where: str, shelf: Shelf) -> list[Safe]:
     """The figures of a row, each once on the page; where one is missing, a hole."""
     outcome = outcome_of(row.runs[0], shelf.outcomes)
-    if outcome is None or (outcome.error and not figures_of(row, shelf.folder, shelf.outcomes)):
-        return []  # what is missing is told already
+    if outcome is None:
+        return []
+    lacking = holes_of(row, shelf.folder, shelf.outcomes)
     found, above = [], []
     for shown in row.figures:
         path = place(shown, row.runs[0], shelf.folder, shelf.outcomes)
         if shelf.first.get(path, where) != where:
             above.append(_above(shown, shelf.first[path]))
-        elif path.is_file() or not shown.of_sweep:
+        elif path.is_file() or path in lacking:
             found.append(figure(path, shelf.pictures, outcome.name, next(iter(row.metrics), ""), shown.file))
     return [*above, *([tag("div", *found, class_="figures")] if found else [])]
 

@@ -43,7 +43,9 @@ class Row(NamedTuple):
         remark: words after the functions.
         standard: dotted names of the standard form, where the slide's own is another.
         metrics: the numbers that tell of it.
-        judge: says whether the claim holds; None: it claims nothing, or a run does not tell.
+        judge: says whether the claim holds; None: it claims nothing that a number could bear out, unless it
+            `is_seen`.
+        is_seen: whether it claims something that only the figures show.
     """
 
     text: str
@@ -54,13 +56,15 @@ class Row(NamedTuple):
     standard: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     judge: Judge | None = None
+    is_seen: bool = False
 
 
 class Slide(NamedTuple):
-    """A slide, by its French title, or several of one topic."""
+    """A slide, by its title, or several of one topic."""
 
     title: str
     rows: tuple[Row, ...]
+    language: str = "fr"  # of the title
 
 
 def experiments_of(slides: Iterable[Slide]) -> list[str]:

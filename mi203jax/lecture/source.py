@@ -1,4 +1,4 @@
-"""What a function's file says of it: signature and first sentence, read without running it.
+"""What a function's file says of it: signature, first sentence and lines, read without running it.
 
 The page shows what one would read there, and a module that cannot be imported is no reason to leave it out.
 """
@@ -21,6 +21,7 @@ class Source(NamedTuple):
     line: int
     signature: str  # "(x, w, *, stride=1)"; "": it is no function
     summary: str  # the first line of its docstring
+    code: str  # its lines
 
 
 def source_of(dotted: str) -> Source:
@@ -36,10 +37,12 @@ def source_of(dotted: str) -> Source:
     path = path_of(module)
     if not (ROOT / path).is_file():
         raise LookupError(f"{module} is not there")
-    body = _body(ROOT / path)
+    body, lines = _body(ROOT / path)
     for i, node in enumerate(body):
         if name in _names(node):
-            return Source(name, path, node.lineno, _signature(node), _summary(node, body[i + 1 : i + 2]))
+            after = body[i + 1 : i + 2]
+            code = "\n".join(lines[_first(node) - 1 : node.end_lineno])
+            return Source(name, path, node.lineno, _signature(node), _summary(node, after), code)
     raise LookupError(f"{module} does not define {name}")
 
 
@@ -50,8 +53,15 @@ def path_of(module: str) -> Path:
 
 
 @functools.lru_cache(maxsize=64)
-def _body(path: Path) -> list[ast.stmt]:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path)).body
+def _body(path: Path) -> tuple[list[ast.stmt], list[str]]:
+    """What stands in a file, parsed and as lines."""
+    text = path.read_text(encoding="utf-8")
+    return ast.parse(text, str(path)).body, text.split("\n")
+
+
+def _first(node: ast.stmt) -> int:
+    """The line where it begins, with what decorates it."""
+    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
 
 
 def _names(node: ast.stmt) -> list[str]:

@@ -10,7 +10,7 @@ from mi203jax.core.config import RunConfig
 from mi203jax.core.experiment import Experiment, Find
 from mi203jax.core.series import Conclusion, Ended, Part, Series
 from mi203jax.core.trials import Sweep
-from mi203jax.lecture.outcome import NOT_RUN, STOPPED, Outcome, own_name
+from mi203jax.lecture.outcome import NOT_DRAWN, NOT_RUN, STOPPED, Outcome, own_name
 from mi203jax.lecture.page import NAME, page, told
 from mi203jax.lecture.slide import draws_own
 from mi203jax.lecture.slides import SLIDES
@@ -81,10 +81,12 @@ def waiting(own: Own, find: Find, ended: Mapping[str, Ended]) -> dict[str, Part]
         return {}
     try:
         found = find(experiment)
-        trials = sweep_of(found, form, seed).trials()
+        sweep = sweep_of(found, form, seed)
+        trials = sweep.trials()
         if not found.series:
             has_own = name == experiment and draws_own(experiment, SLIDES)
-            return {name: Part(experiment, trials, "all" if has_own else "of_trials")}
+            command = command_of(experiment, form, seed, sweep)
+            return {name: Part(experiment, trials, "all" if has_own else "of_trials", command)}
         inner = found.load_series().next(trials[0], find, own_of(name, ended))
     except Exception:
         # It shall fail in its turn, as a trial of its own that the rows tell of. `outcome` says why.
@@ -132,7 +134,7 @@ def outcome(
         command=command_of(experiment, form),
         rows=rows,
         parts=tuple(parts),
-        error=reason(rows),
+        error=reason(rows) or (NOT_DRAWN if any(map(is_undrawn, parts.values())) else ""),
         seconds=sum(part.work.get("seconds", 0.0) for part in parts.values()),
     )
     inner = Conclusion("")
@@ -149,6 +151,11 @@ def outcome(
     except Exception as error:  # whatever it is, the others are shown
         came = came._replace(error=f"{type(error).__name__}: {error}")
     return came._replace(texts=inner.texts), inner
+
+
+def is_undrawn(part: Ended) -> bool:
+    """Whether a part that was begun was not finished, though its trials may have been."""
+    return bool(part.work.get("begun")) and not part.work.get("finished")
 
 
 def reason(rows: Sequence[Mapping[str, Any]]) -> str:

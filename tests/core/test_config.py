@@ -22,6 +22,7 @@ from mi203jax.core.config import (
     static_part,
     to_dict,
     traced,
+    type_name,
     without_traced,
 )
 from mi203jax.core.errors import UsageError
@@ -94,6 +95,11 @@ class TestParsing:
             parse_value(Example, field, text)
         assert str(error.value).startswith(message)
         assert "\n" not in str(error.value)
+
+
+def test_the_example_of_a_tuple_is_of_its_type():
+    assert type_name(tuple[str, ...]) == "a tuple such as (one,two), each a text"
+    assert type_name(tuple[int, ...]) == "a tuple such as (32,64), each a whole number"
 
 
 class TestConstruction:

@@ -9,7 +9,6 @@ import shlex
 import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -20,18 +19,17 @@ from mi203jax.core.html_report.command import command_of
 from mi203jax.core.html_report.markup import escape, tag
 from mi203jax.core.html_report.reading import number_of, read_run
 from mi203jax.core.html_report.sections import duration
-from mi203jax.core.html_report.tables import differing_fields
 from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.trials import Sweep
 from tests.core.report_runs import (
     EXPERIMENT,
     HOSTILE,
     ORIGIN,
+    Page,
     Small,
     find,
     hostile_sweep,
     make,
-    png,
     report,
 )
 
@@ -184,67 +182,47 @@ class TestLargeAndUnfinished:
 
     def test_an_unfinished_run_says_so_and_shows_what_there_is(self, tmp_path):
         page = report(make(tmp_path, seeds=2, finished=False))
-        assert "unfinished (2 running)" in page.text
+        assert "unfinished and stopped (trials: 2 stopped)" in page.text
         assert f"--resume={tmp_path}" in page.text
         names, *rows = page.table("trial")
         assert [row[names.index("eval/score")] for row in rows] == ["0.51", "0.5"]
+        assert {row[names.index("status")] for row in rows} == {"stopped"}
         assert "There are no figures yet" in page.text
 
     def test_a_run_that_has_only_begun(self, tmp_path):
         run = RunDirectory.create(str(tmp_path), "small", Sweep(Small()), ORIGIN)
         run.add([Small()], [[0]])
         run.close()
-        assert "unfinished (1 waiting)" in report(tmp_path).text
+        assert "unfinished and stopped (trials: 1 waiting)" in report(tmp_path).text
+
+    def test_a_run_that_another_process_works_in_is_going_on(self, tmp_path):
+        path = make(tmp_path, seeds=2, finished=False)
+        code = (
+            "import pathlib, sys; from mi203jax.core.files import lock\n"
+            "held = lock(pathlib.Path(sys.argv[1])); print('held', flush=True); input()"
+        )
+        asked = [sys.executable, "-c", code, str(path)]
+        with subprocess.Popen(asked, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdout.readline() == "held\n"
+            page = Page(write_report([path], find, looks=True))
+            assert "unfinished and going on (trials: 2 running)" in page.text
+            assert "--resume" not in page.text
+            names, *rows = page.table("trial")
+            assert {row[names.index("status")] for row in rows} == {"running"}
+            other.stdin.write("\n")
+        assert "and stopped" in Page(write_report([path], find, looks=True)).text
+
+    def test_a_report_that_a_run_writes_at_its_end_says_that_it_stopped(self, tmp_path):
+        path = make(tmp_path, finished=False)
+        run = RunDirectory.read(str(path), lambda _: Small())  # which holds the folder
+        assert "unfinished and stopped (trials: 1 stopped)" in report(path).text
+        run.close()
 
     def test_a_run_in_use_is_read(self, tmp_path):
         path = make(tmp_path)
         run = RunDirectory.read(str(path), lambda _: Small())
         assert "finished" in report(path).text
         run.close()
-
-    def test_a_series_shows_its_parts_and_texts(self, tmp_path):
-        make(tmp_path, finished=True)
-        (tmp_path / "results.csv").unlink()
-        (tmp_path / "study.md").write_text(
-            "# Found: a < b\n\n| x | y |\n| - | - |\n| 1 | **b** |\n\n| torn |\n"
-        )
-        make(tmp_path / "parts" / "tuning", seeds=3)
-        png(make(tmp_path / "parts" / "judging", ("rate=0.3",)) / "figures" / "luck.png")
-        page = report(tmp_path)
-        assert "Found: a < b" in page.text
-        assert page.table("x") == [["x", "y"], ["1", "b"]]
-        assert "| torn |" in page.text
-        assert page.text.index("judging") < page.text.index("tuning")
-        assert len([t for t in page.tables if t[0][0][0] == "trial"]) == 2
-        assert len(page.all("img")) == 1
-
-
-class TestComparison:
-    def test_compares_first(self, tmp_path):
-        make(tmp_path / "a", seeds=2, values=[0.25, 0.75])
-        make(tmp_path / "b", ("rate=0.5",), values=[0.625])
-        page = report(tmp_path / "a", tmp_path / "b", out=tmp_path / "c.html")
-        names, *rows = page.table("run")
-        assert names[2:4] == ["rate", "seed"] or names[2:4] == ["seed", "rate"]
-        row = [dict(zip(names, r, strict=True)) for r in rows]
-        assert [r["best mean"] for r in row] == ["0.5", "0.625"]
-        assert [r["seeds"] for r in row] == ["2", "1"]
-        assert [r["rate"] for r in row] == ["0.1", "0.5"]
-        assert [r["seconds"] for r in row] == ["2.5", "1.5"]  # trials of a program end together
-        links = [a["href"][1:] for a in page.all("a")]
-        assert set(links) <= set(page.ids)
-        assert len(page.ids) == len(set(page.ids))
-        assert page.tables[0][0][0][0] == "run"
-
-    def test_equal_fields_are_left_out(self, tmp_path):
-        runs = [read_run(make(tmp_path / n, ("rate=0.5",)), find) for n in "ab"]
-        assert differing_fields(runs) == []
-
-    def test_lies_in_the_current_folder(self, tmp_path, monkeypatch):
-        paths = [make(tmp_path / n) for n in "ab"]
-        monkeypatch.chdir(tmp_path)
-        assert write_report(paths, find) == Path("report.html")
-        assert (tmp_path / "report.html").is_file()
 
 
 class TestRefusals:
@@ -278,6 +256,14 @@ class TestRefusals:
             write_report([tmp_path / "x"], find)
         with pytest.raises(UsageError, match="expected the folder"):
             write_report([], find)
+
+    def test_a_folder_in_the_place_of_the_file_is_left_as_it_is(self, tmp_path):
+        (tmp_path / "there").mkdir()
+        before = sorted(tmp_path.iterdir())
+        with pytest.raises(UsageError, match="there cannot be written: it is a folder"):
+            write_report([tmp_path / "none"], find, tmp_path / "there")  # before a run is read
+        assert sorted(tmp_path.iterdir()) == before
+        assert not list((tmp_path / "there").iterdir())
 
     def test_a_file_that_cannot_be_written(self, tmp_path):
         with pytest.raises(UsageError, match=r"c\.html cannot be written: No such file"):

@@ -129,6 +129,7 @@ class TestBegin:
         for name, part in work.items():
             origin = found(tmp_path / "parts" / name, "provenance")
             assert (part["begun"], part["finished"]) == (origin["time"], origin["finished"])
+            assert (origin["alone"], origin["series"]) == ("", "python launch.py --exp=two")
         assert seeds == [0]  # the series' own
 
     def test_each_part_is_a_run_that_is_finished(self, tmp_path):
@@ -197,7 +198,8 @@ class TestBegin:
         shown = {1: "all", 2: "of_trials", 3: "all"}
 
         def next_of(c, find, ended):
-            return {f"of_{d}": Part("toy", [Toy(dimension=d)], shown[d]) for d in (1, 2, 3) if not ended}
+            parts = {d: Part("toy", [Toy(dimension=d)], shown[d], f"run {d}") for d in (1, 2, 3)}
+            return {} if ended else {f"of_{d}": part for d, part in parts.items()}
 
         def conclude(c, find, ended, provenance):
             statuses = {name: part.rows[0]["status"] for name, part in ended.items()}
@@ -217,8 +219,13 @@ class TestBegin:
         assert f"some of it failed; --resume={path} goes on" in told
         assert (path / "page.txt").read_text().startswith("run {'of_1': 'failed'")
         assert (path / "parts/of_3/figures/learning_curve.png").is_file()
-        assert (path / "parts/of_3/report.html").is_file()
+        assert "run 3" in (path / "parts/of_3/report.html").read_text()
         assert "finished" not in found(path, "provenance")
+        error = "ValueError: no such dimension"
+        assert found(path, "parts") == {"of_1": error, "of_2": "", "of_3": ""}
+        page = (path / "report.html").read_text()
+        assert f'<h3>of_1</h3><p class="hole">It failed: {error}</p><h3>of_2</h3>' in page
+        assert "stopped (parts: 1 failed, 1 stopped, 1 finished)" in page
 
         (tmp_path / "mended").touch()
         drawn = (path / "parts/of_3/report.html").stat().st_mtime_ns
@@ -229,6 +236,25 @@ class TestBegin:
         assert own == {2: False, 3: True}
         assert (path / "parts/of_2/figures/learning_curve.png").is_file()
         assert (path / "parts/of_2/report.html").is_file()
+
+    def test_parts_that_are_to_come_are_named(self, tmp_path):
+        """Of a series that is stopped in its second part; what stands for a series is left out."""
+        asked = {"a": "toy", "b": "toy", "inner": "two", "c": "unheard_of"}
+
+        def next_of(c, find, ended):
+            trials = {"a": [Toy(dimension=1)], "b": [Toy(dimension=2)]}
+            later = [n for n in asked if n not in ended]
+            return {n: Part(asked[n], trials.get(n, [Toy()])) for n in later[:1]}
+
+        def of(name):
+            if name == "unheard_of":
+                raise UsageError("there is none")
+            return dying((2,))(name)
+
+        experiment = EXPERIMENT._replace(series=Series(next_of, conclude, is_tolerant=True))
+        with Interruption() as interruption, pytest.raises(Interrupted):
+            begin_series("two", experiment, Sweep(Two()), str(tmp_path), QUIET, interruption, of)
+        assert list(found(tmp_path, "parts")) == ["a", "b", "c"]
 
     def test_mistakes_write_nothing(self, tmp_path):
         with pytest.raises(UsageError, match=r"learning_rate=-1.0: expected a finite number in \(0, inf\)"):

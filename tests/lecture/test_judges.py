@@ -40,21 +40,47 @@ def objectives(relu, td, won=1.0, by_td=1.0):
     return rows(*({"objective": o, "eval/q_error": e, "eval/return": r} for o, (e, r) in found.items()))
 
 
+def optimizers(sgd, momentum):
+    """Accuracy of each, of λ = 0.1, 1 and 10."""
+    found = [("sgd", sgd), ("momentum_ema", momentum)]
+    values = [(n, v, a) for n, of in found for v, a in zip(("0.1", "1", "10"), of, strict=True)]
+    return rows(*({"optimizer": n, "learning_rate": v, "eval/accuracy": a} for n, v, a in values))
+
+
+def beside(own, windows):
+    other = [{"status": "done", "step": 2_400, "eval/ap50": windows}]
+    return rows({"step": 6_000, "eval/ap50": own})._replace(beside={"sliding_window": other})
+
+
 def named(**metrics):
     return rows({f"eval/{n}": v for n, v in metrics.items()})
 
 
 H, F = "holds", "fails"
+MOMENTUM = judges.BestAhead("optimizer", "momentum_ema", "sgd", "learning_rate")
 CASES = [
     (judges.signs, named(accuracy=0.9), [H], "90.0 %"),
     (judges.signs, named(accuracy=0.89), [F], "89.0 %"),
-    (judges.needs_images, images(0.96, 0.69, 0.94), [F, H], "96.0 %"),
-    (judges.needs_images, images(0.2, 0.7, 0.6), [H, F], "70.0 %"),
+    (judges.needs_images, images(0.842, 0.69, 0.94), [F, H], "84.2 % of the digits right, 8.4 times"),
+    (judges.needs_images, images(0.19, 0.7, 0.6), [H, F], "70.0 %"),
+    (judges.needs_images, images(0.2, 0.7, 0.6), [F, F], "asked: more with them"),
     (judges.hundred_layers, layers(0.11, 0.5), [F], "with batch norm and skips at 90.0 %"),
     (judges.hundred_layers, layers(0.6, 0.5, None), [H], "batch norm with skips has no number"),
     (judges.Ahead("normalization", "batch", "none"), layers(0.6, 0.5, None), [H], "60.0 % with normalization=batch"),
     (judges.Ahead("normalization", "batch", "none"), layers(0.4, 0.5, None), [F], "50.0 % with normalization=none"),
     (judges.Ahead("normalization", "batch", "none"), layers(0.5, 0.5, None), ["undecided"], "50.0 %"),
+    (judges.Ahead("normalization", "batch", "none"), layers(0.509, 0.5, None), ["undecided"], "too close"),
+    (MOMENTUM, optimizers((0.8, 0.9, 0.1), (0.7, 0.95, 0.2)), [H], "95.0 % with optimizer=momentum_ema learning_rate=1,"),
+    (MOMENTUM, optimizers((0.8, 0.9, 0.1), (0.7, 0.8, 0.2)), [F], "90.0 % with optimizer=sgd"),
+    (MOMENTUM, optimizers((0.8, 0.9, 0.1), (0.9, 0.905, 0.2)), ["undecided"], "too close"),
+    (MOMENTUM, optimizers((0.8, 0.9, 0.1), (0.7, 0.75, 0.8)), ["undecided"], "best at the last learning_rate"),
+    (MOMENTUM, optimizers((0.7, 0.75, 0.8), (0.8, 0.9, None)), ["undecided"], "90.0 % with optimizer=momentum_ema"),
+    (judges.enlarges_receptive_field, rows(), [H], "sees 18×18 pixels; 7×7 without"),
+    (judges.labels_pixels, named(mean_iou=0.496), [H], "0.496"),
+    (judges.labels_pixels, named(mean_iou=0.09), [F], "1/11 = 0.091"),
+    (judges.everywhere_at_once, beside(0.863, 0.369), [H], "0.863 everywhere at once, after 6,000"),
+    (judges.everywhere_at_once, beside(0.3, 0.369), [F], "0.369 window by window, after 2,400."),
+    (judges.counts_weights, rows(), [H], "With n = 12 and d = 64, 19,712 numbers"),
     (judges.neither_all_nor_one, batches(_1=0.96, _16=0.98, _128=0.95, _1437=0.59), [H, H], "of 16 at 98.0 %"),
     (judges.neither_all_nor_one, batches(_1=0.96, _16=0.9, _128=0.95, _1437=0.94), [H, F], "of 128 at 95.0 %"),
     (judges.beats_components, named(squared_error=5.02, pca_squared_error=14.13), [H], "14.13"),
@@ -107,7 +133,8 @@ def test_by_their_numbers(judge, evidence, kinds, words):
 
 def test_each_judge_is_tried():
     used = {row.judge for slide in SLIDES for row in slide.rows if row.judge}
-    kinds = [{j if not isinstance(j, judges.Ahead) else judges.Ahead for j in of} for of in (used, TRIED)]
+    classes = (judges.Ahead, judges.BestAhead)
+    kinds = [{type(j) if isinstance(j, classes) else j for j in of} for of in (used, TRIED)]
     assert kinds[0] == kinds[1]
 
 
@@ -156,6 +183,19 @@ class TestEvidence:
         ]
         (found,) = verdicts_of(judges.needs_images, images(None, 1, 1))
         assert "with model=mlp images=plain ended" in found.words
+
+    def test_what_is_lost_was_not_run(self):
+        (found,) = verdicts_of(judges.signs, rows(), is_lost=True)
+        assert found == Verdict("not run", "No trial ended with a number of eval/accuracy.")
+        assert [v.kind for v in verdicts_of(judges.signs, named(accuracy=1.0), is_lost=True)] == [H]
+
+    def test_what_no_other_run_measured_is_not_made_up(self):
+        (found,) = verdicts_of(judges.everywhere_at_once, named(ap50=0.8))
+        assert found == Verdict("undecided", "No trial ended with a number of eval/ap50.")
+        (found,) = verdicts_of(MOMENTUM, rows())
+        assert found == Verdict(
+            "undecided", "No trial of several learning_rate ended with a number of eval/accuracy."
+        )
 
     def test_a_judge_that_breaks_does_not_break_the_page(self):
         (found,) = verdicts_of(lambda e: 1 / 0, rows())

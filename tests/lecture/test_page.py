@@ -11,7 +11,7 @@ import pytest
 from mi203jax.configs.lecture import Form
 from mi203jax.lecture import page as module
 from mi203jax.lecture.judges import Verdict
-from mi203jax.lecture.outcome import Outcome
+from mi203jax.lecture.outcome import NOT_DRAWN, STOPPED, Outcome
 from mi203jax.lecture.page import page, told
 from mi203jax.lecture.sections import numbers, prose
 from mi203jax.lecture.slide import Ran, Row, Shown, Slide
@@ -79,7 +79,9 @@ def made(tmp_path):
 class TestPage:
     def test_slides_stand_in_their_order(self, made):
         titles = ["Premier", "Second", "Not on the slides", "How it was made"]
-        places = [made.source.index(f"<h2>{t}</h2>") for t in titles]
+        found = re.findall(r'<h2( lang="fr")?>(.*?)</h2>', made.source)
+        assert [title for language, title in found if language] == titles[:2]
+        places = [made.source.index(f">{t}</h2>") for t in titles]
         assert places == sorted(places)
         assert "Not part of this run: Absent." in made.text
 
@@ -103,7 +105,7 @@ class TestPage:
         start, end = (made.text.index(words) for words in ("What holds", "y = Σ"))
         lost = "No trial ended with a number of eval/score."
         assert "holdsPremier: It is 0.25." in made.text[start:end]
-        assert f"undecidedSecond: {lost}" in made.text[start:end]
+        assert f"not runSecond: {lost}" in made.text[start:end]
 
     def test_a_failure_is_a_hole_with_its_error_and_its_command(self, made):
         holes = re.findall(r'<p class="hole">.*?</p>', made.source)
@@ -118,7 +120,57 @@ class TestPage:
     def test_what_was_not_run_is_told_with_its_command(self, made):
         assert "which is not part of this run: python launch.py --exp=one --sweep=wide" in made.text
         assert "Not part of this run: python launch.py --exp=absent" in made.text
-        assert made.text.count("Not judged in this run.") == 1
+
+    def test_a_row_without_a_judge_says_what_the_slide_claims(self, tmp_path):
+        row = SLIDES[0].rows[0]._replace(judge=None)
+        rows = (row, row._replace(is_seen=True), SLIDES[1].rows[0]._replace(judge=None))
+        outcomes = [outcome("one"), outcome("two", [], error="no luck")]
+        text = page(tmp_path, [Slide("Premier", rows)], outcomes, ORIGIN)
+        assert text.count("The slide claims nothing that a number could bear out.") == 1
+        assert text.count("What the slide claims, the figures show: no number of this run tells of it.") == 1
+        outcomes = [outcome("absent", [])]
+        text = page(tmp_path, SLIDES[1:], outcomes, ORIGIN)
+        assert text.count("Not judged in this run.") == 1  # it has a judge, and its first run is not there
+
+    def test_figures_that_were_not_drawn_leave_the_numbers(self, tmp_path):
+        (tmp_path / "parts" / "one").mkdir(parents=True)
+        (tmp_path / "parts" / "one" / "errors.txt").write_text("ValueError: no <ink>\n\nTraceback\n")
+        outcomes = [outcome("one", error=NOT_DRAWN)]
+        (tmp_path / "page.html").write_text(page(tmp_path, SLIDES[:1], outcomes, ORIGIN), encoding="utf-8")
+        found = Page(tmp_path / "page.html")
+        assert "holds It is 0.25." in found.text
+        assert "one: its figures were not drawn: ValueError: no <ink>. Alone:" in found.text
+        assert "1 of 1 runs lack figures." in found.text
+        assert "runs1 of 1" in found.text
+        assert "figures missing2" in found.text
+        assert "Premier (without all figures)" in found.text
+        assert any(link["href"] == "parts/one/errors.txt" for link in found.all("a"))
+        assert (
+            told(SLIDES[:1], outcomes)
+            .splitlines()[1]
+            .startswith("missing   one: its figures were not drawn.")
+        )
+
+    def test_what_is_missing_is_told_apart(self, tmp_path):
+        outcomes = [outcome("one", error=NOT_DRAWN), outcome("two", [], error="no luck")]
+        assert "2 of 2 runs failed, or lack figures. " in page(tmp_path, SLIDES, outcomes, ORIGIN)
+        outcomes = [outcome("one", [], error=STOPPED), outcome("two", [], error="no luck")]
+        assert "2 of 2 runs failed, or did not come to their end. " in page(
+            tmp_path, SLIDES, outcomes, ORIGIN
+        )
+
+    def test_tracebacks_of_pieces_are_linked_while_they_are_of_use(self, tmp_path):
+        file = tmp_path / "parts" / "two" / "pieces" / "0" / "errors.txt"
+        file.parent.mkdir(parents=True)
+        file.touch()
+        lost = [{"trial": 0, "status": "failed", "error": "no luck"}]
+        text = page(tmp_path, SLIDES, [outcome("two", lost, error="no luck")], ORIGIN)
+        assert '<a href="parts/two/pieces/0/errors.txt">errors.txt</a>' in text
+        assert "errors.txt</a>" not in page(tmp_path, SLIDES, [outcome("two")], ORIGIN)
+
+    def test_the_source_of_a_function_is_there(self, made):
+        assert made.source.count("<summary>mi203jax/nn/conv.py:") == 1
+        assert "def conv2d(" in made.text
 
     def test_a_row_is_told_of_by_the_form_that_it_names(self, tmp_path):
         wide = [ROWS[0] | {"eval/score": 0.75}]
@@ -165,8 +217,11 @@ class TestPage:
         monkeypatch.setattr(module, "LIMIT", 700_000)
         png(tmp_path / "parts" / "one" / "figures" / "q.png", (1300, 200))
         text = page(tmp_path, SLIDES, [outcome("one")], ORIGIN)
-        assert len(text.encode()) < 700_000
-        assert "Scaled from 1300" in text
+        png(tmp_path / "parts" / "one" / "figures" / "q.png", (2600, 400))
+        scaled = page(tmp_path, SLIDES, [outcome("one")], ORIGIN)
+        assert max(len(text.encode()), len(scaled.encode())) < 700_000
+        assert "Scaled from 1300" not in text  # 256 colours are enough
+        assert "Scaled from 2600" in scaled
         assert "default-src &#x27;none&#x27;" in text
         assert not re.search(r"(src|href)=\"https?:", text)
 
@@ -193,7 +248,7 @@ def test_the_screen_shows_the_same():
     lost = outcome("two", [], error="no luck")
     assert told(SLIDES, [outcome("one"), lost]).splitlines() == [
         "holds     Premier: It is 0.25.",
-        "undecided Second: No trial ended with a number of eval/score.",
+        "not run   Second: No trial ended with a number of eval/score.",
         "failed    two: no luck. Alone: python launch.py --exp=two",
     ]
 
@@ -238,8 +293,14 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-def test_in_a_browser(made, tmp_path):
+@pytest.mark.usefixtures("made")
+def test_in_a_browser(tmp_path):
     """On a phone: no error, nothing that is wider than the screen."""
+    long = ("eval/linear_program_error", "eval/per_successor_error")
+    row = SLIDES[0].rows[0]._replace(metrics=long)
+    outcomes = [outcome("one", [ROWS[0] | dict.fromkeys(long, 0.5)])]
+    text = page(tmp_path, [Slide("Premier", (row,))], outcomes, ORIGIN)
+    (tmp_path / module.NAME).write_text(text, encoding="utf-8")
     source = tmp_path / "small.html"
     frame = f'<iframe src="{module.NAME}" width="390" height="800"></iframe>'
     source.write_text(frame, encoding="utf-8")
@@ -260,4 +321,4 @@ def test_in_a_browser(made, tmp_path):
         check=True,
     )
     assert "CONSOLE" not in done.stderr
-    assert "<title>40,40,40 true</title>" in done.stdout
+    assert "<title>40,40 true</title>" in done.stdout

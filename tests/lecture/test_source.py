@@ -15,6 +15,9 @@ def f(x: "Array", *more: int, k: int = 2, **others) -> int:
     """
     return nowhere.g(x)
 
+@decorated(
+    by=1
+)
 class C(NamedTuple):
     """A class."""
 
@@ -59,6 +62,19 @@ def test_what_stands_there(package, name, signature, summary):
     assert found[:2] == (name, source.path_of("p.m"))
     assert (found.signature, found.summary) == (signature, summary)
     assert name in FILE.splitlines()[found.line - 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        ("f", 'def f(x: "Array", *more: int, k: int = 2, **others) -> int:', "    return nowhere.g(x)"),
+        ("C", "@decorated(", "    def method(self): ..."),
+        ("TABLE", 'TABLE: dict[str, int] = {"f": 1}', 'TABLE: dict[str, int] = {"f": 1}'),
+    ],
+)
+def test_its_lines(package, name, first, last):
+    lines = source_of(f"p.m.{name}").code.split("\n")
+    assert (lines[0], lines[-1]) == (first, last)
 
 
 def test_packages(package):

@@ -1,4 +1,4 @@
-"""The lecture as a series: of toys, one of which is a series, one breaks and one cannot be read."""
+"""The lecture as a series: of toys, one of which is a series, two break and one cannot be read."""
 
 import json
 import shlex
@@ -21,7 +21,8 @@ from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.series import Conclusion, Ended, Part, Series, begin_series, resume_series
 from mi203jax.core.task import Animation
 from mi203jax.core.trials import Sweep
-from mi203jax.lecture.slide import Ran, Row, Slide
+from mi203jax.lecture.judges import Verdict
+from mi203jax.lecture.slide import Ran, Row, Shown, Slide
 from mi203jax.tasks import lecture
 from mi203jax.tasks.lecture import Own, command_of, next_of, outcome, sweep_of
 from tests.core import toy
@@ -58,13 +59,26 @@ def registry(tmp_path):
             raise ValueError("out of order")
         return toy.task.init(c, data, key)
 
+    def figures(c, state, data):
+        if not (tmp_path / "mended").exists():
+            raise ValueError("no ink")
+        return {}
+
     broken = SHORT._replace(task=toy.task._replace(init=init))
+    blank = SHORT._replace(task=toy.task._replace(figures=figures))
 
     def find(name):
         if name == "unreadable" and not (tmp_path / "mended").exists():
             raise ImportError("no module named nowhere")
         own = Experiment(Lecture(parts=("toy",)), "", series=lecture.series)
-        return {"toy": SHORT, "broken": broken, "two": TWO, "unreadable": SHORT, "lecture": own}[name]
+        return {
+            "toy": SHORT,
+            "broken": broken,
+            "blank": blank,
+            "two": TWO,
+            "unreadable": SHORT,
+            "lecture": own,
+        }[name]
 
     return find
 
@@ -82,13 +96,13 @@ def go(tmp_path, monkeypatch):
     find, path = registry(tmp_path), tmp_path / "run"
     experiment = find("lecture")
 
-    def run():
+    def run(parts=PARTS):
         with Interruption() as interruption:
             asked = (experiment, QUIET, interruption, find)
             if path.exists():
                 directory = RunDirectory.open(str(path), lambda _: experiment.config)
                 return resume_series(directory, *asked)
-            sweep = Sweep(experiment.config, (PARTS,))
+            sweep = Sweep(experiment.config, (parts,))
             return begin_series("lecture", experiment, sweep, str(path), *asked[1:])
 
     return run
@@ -102,6 +116,13 @@ def test_what_fails_leaves_a_hole_and_runs_again(go, tmp_path):
     assert "unreadable failed</strong>: ImportError: no module named nowhere" in page
     assert "broken failed</strong>: ValueError: out of order" in page
     assert "2 of 4 runs failed" in page
+    for name, line in (
+        ("unreadable", "ImportError: no module named nowhere"),
+        ("broken", "ValueError: out of order"),
+    ):
+        lines = (path / "parts" / name / "errors.txt").read_text().splitlines()
+        assert lines[:3] == [line, "", "Traceback (most recent call last):"]
+        assert f'<a href="parts/{name}/errors.txt">errors.txt</a>' in page
     assert (path / "parts/toy/figures/learning_curve.png").is_file()
     assert (path / "parts/two-second/results.csv").is_file()
     assert (path / "figures/two-still.gif").is_file()
@@ -115,8 +136,44 @@ def test_what_fails_leaves_a_hole_and_runs_again(go, tmp_path):
     assert [row["status"] for row in rows] == ["done"] * 5
     assert (path / "parts/toy/report.html").stat().st_mtime_ns == before
     page = (path / "lecture.html").read_text(encoding="utf-8")
+    assert not list(path.glob("parts/*/errors.txt"))
     assert "failed" not in page.partition("<main")[2].partition("<script")[0]
     assert "finished" in json.loads((path / "provenance.json").read_text())
+
+
+def test_figures_that_fail_leave_the_numbers(go, tmp_path, monkeypatch):
+    row = Row("blank", ("mi203jax.optim.sgd",), (Ran("blank"),), (Shown("q.png"),), metrics=("eval/loss",))
+    judge = lambda e: [Verdict("holds", f"It is {e.mean('eval/loss'):.3g}.")]  # noqa: E731
+    monkeypatch.setattr(lecture, "SLIDES", [Slide("Une page blanche", (row._replace(judge=judge),))])
+    rows, path = go("parts=(blank,toy)"), tmp_path / "run"
+    assert [(row["trial"], row["status"]) for row in rows] == [
+        *((0, "done"), (0, "done")),
+        ("of blank: its figures", "failed"),
+    ]
+    assert launch.verdict(rows, fail_fast=False) == 1
+    page = (path / "lecture.html").read_text(encoding="utf-8")
+    assert f"It is {rows[0]['eval/loss']:.3g}." in page
+    assert "blank</strong>: its figures were not drawn: ValueError: no ink. Alone" in page
+    assert "no ink" in (path / "parts/blank/errors.txt").read_text()
+
+    (tmp_path / "mended").touch()
+    assert [row["status"] for row in go()] == ["done", "done"]
+    assert not (path / "parts/blank/errors.txt").exists()
+    assert "no ink" not in (path / "lecture.html").read_text(encoding="utf-8")
+
+
+def test_a_dry_run_lists_the_trials_of_all(capsys):
+    parts = "parts=(vectors,trends,bellman)"
+    assert launch.main(["launch.py", "--exp=lecture", "--dry-run", parts]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "vectors: 1 trial of vectors",
+        "vectors.losses: 4 trials of vectors",
+        "    loss=hinge",
+    ]
+    assert "trends: more trials, which depend on what came before" in lines
+    assert lines.index("bellman: 1 trial of bellman") == len(lines) - 3
+    assert lines[-1].startswith("Programs are planned when their part runs; nothing was run")
 
 
 def test_its_page_is_written_anew_by_what_there_is(go, tmp_path, monkeypatch, capsys):
@@ -151,11 +208,11 @@ def test_its_page_is_written_anew_by_what_there_is(go, tmp_path, monkeypatch, ca
     for name in ("two-second", "broken"):
         shutil.rmtree(path / "parts" / name)
     page = written_anew()
-    assert "3 of 4 runs failed, or did not come to their end" in page
+    assert "3 of 4 runs did not come to their end." in page
     assert "toy</strong>: it did not come to its end. Alone" in page
     assert "two</strong>: it did not come to its end. Alone" in page
     assert "broken</strong>: it did not run. Alone" in page
-    assert "Un jouet (not over)" in page
+    assert "Un jouet</span> (not over)" in page
 
 
 class TestNext:

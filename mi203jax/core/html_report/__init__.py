@@ -1,8 +1,9 @@
 """`report.html`: a run, a sweep, a series or several of them on one page that can be opened and mailed.
 
 The page holds everything it shows, loads nothing, and its security policy forbids that it ever does. Modules:
-`reading` (what a folder holds), `tables` and `sections` (what is told of it), `pictures` and `figure`
-(figures within the page), `page` (the whole), `document` (a page as a file), `markup` (HTML that is escaped
+`reading` (what a folder holds), `tables` and `sections` (what is told of it), `command` (what makes it
+again), `comparison` (several beside each other), `pictures` and `figure` (figures within the page), `page`
+(the whole), `document` (a page as a file), `markdown` (texts of a study) and `markup` (HTML that is escaped
 by default).
 
 Does not import jax, so that `launch.py --report` answers at once.
@@ -20,24 +21,35 @@ from mi203jax.core.html_report.reading import read_run
 NAME = "report.html"
 
 
-def write_report(directories: Sequence[Path], find: Find, out: Path | None = None) -> Path:
+def write_report(
+    directories: Sequence[Path], find: Find, out: Path | None = None, looks: bool = False
+) -> Path:
     """Writes the report of runs, which may still be going on.
 
     Args:
         directories: of runs, sweeps or series; of several a comparison comes first.
         find: gives the experiments by name.
         out: the file; None: `report.html`, of one run in its folder, of several in the current one.
+        looks: whether to look if a process works in the folders; one that writes its own report has ended.
 
     Returns:
-        The file.
+        The file; of several, with its full place.
 
     Raises:
-        UsageError: if there is no run in a folder, or a damaged one, or the file cannot be written.
+        UsageError: if there is no run in a folder, or a damaged one, or one is given twice, or the file
+            cannot be written.
     """
     if not directories:
         raise UsageError("--report: expected the folder of a run, or of several.")
-    runs = [read_run(Path(directory), find) for directory in directories]
-    path = out or (runs[0].path / NAME if len(runs) == 1 else Path(NAME))
+    folders = [Path(directory).expanduser() for directory in directories]
+    places = [folder.resolve() for folder in folders]
+    if len(set(places)) < len(places):
+        twice = next(f for f, place in zip(folders, places, strict=True) if places.count(place) > 1)
+        raise UsageError(f"--report: {twice} is given twice: a run is not compared with itself.")
+    path = out or (folders[0] / NAME if len(folders) == 1 else Path.cwd() / NAME)
+    if path.is_dir():  # before anything is read or written
+        raise UsageError(f"{path} cannot be written: it is a folder; expected the name of a file.")
+    runs = [read_run(folder, find, looks) for folder in folders]
     try:
         write_text(path, page(runs))
     except OSError as error:

@@ -62,7 +62,7 @@ KNOWN = {
 
 PATTERNS = (
     ("learning_curve", "{metric} against training steps, a line for each setting; bands are 95 % intervals."),
-    (r"learning_curve_(?P<what>.+)", "{what} against training steps, a line for each setting."),
+    (r"learning_curve_(?P<what>.+)", "The metric {what} against training steps, a line for each setting."),
     ("comparison", "{metric} at the end of each trial, by setting, with the means over seeds."),
     (r"against_(?P<what>.+)", "{metric} at the end against {what}."),
     (r"looks_(?P<what>.+)", "Settings searched for a counter-example to the claim {what}."),
@@ -77,19 +77,19 @@ def title(name: str) -> str:
     return words[:1].upper() + words[1:] or "Figure"
 
 
-def alt_text(name: str, experiment: str, objective: str, is_animation: bool = False) -> str:
+def alt_text(name: str, whose: str, objective: str, is_animation: bool = False) -> str:
     """What is seen on a figure.
 
     Args:
         name: of its file, without the suffix.
-        experiment: whose figure it is.
+        whose: the experiment, and in a comparison the run.
         objective: the metric that the run's own figures show; "" where it is not known.
         is_animation: whether it moves.
 
     Returns:
         One or two sentences, never empty.
     """
-    return f"{_seen(name, objective, is_animation)} Experiment: {experiment}."
+    return f"{_seen(name, objective, is_animation)} Experiment: {whose}."
 
 
 def _seen(name: str, objective: str, is_animation: bool) -> str:
@@ -98,6 +98,5 @@ def _seen(name: str, objective: str, is_animation: bool) -> str:
     for pattern, text in PATTERNS:
         if match := re.fullmatch(pattern, name, re.DOTALL):
             words = {n: w.replace("_", " ") for n, w in match.groupdict().items()}
-            seen = text.format(metric=objective or "The objective", **words)
-            return seen[:1].upper() + seen[1:]
+            return text.format(metric=f"The metric {objective}" if objective else "The objective", **words)
     return f"{'Animation' if is_animation else 'Figure'}: {title(name)}."

@@ -11,13 +11,13 @@ Pictures = Mapping[Path, Picture]
 """What `mi203jax.core.html_report.pictures.embed` gives."""
 
 
-def figure(path: Path, pictures: Pictures, experiment: str, objective: str = "", name: str = "") -> Safe:
+def figure(path: Path, pictures: Pictures, whose: str, objective: str = "", name: str = "") -> Safe:
     """A figure, as far as it is there.
 
     Args:
         path: its file.
         pictures: by their files.
-        experiment: whose figure it is.
+        whose: the experiment, and in a comparison the run.
         objective: the metric that its own figures show; "": not known.
         name: its file's name in the run of that experiment alone, if that is another.
     """
@@ -28,7 +28,7 @@ def figure(path: Path, pictures: Pictures, experiment: str, objective: str = "",
         file = tag("code", f"figures/{name}")
         hole = (tag("figcaption", f"{title(stem)}: "), tag("p", file, " " + picture.note))
         return tag("figure", *hole, class_="hole")
-    words = alt_text(stem, experiment, objective, picture.is_animation)
+    words = alt_text(stem, whose, objective, picture.is_animation)
     image = tag("img", src=picture.source, alt=words, width=picture.width, height=picture.height)
     note = tag("span", " " + picture.note, class_="note") if picture.note else None
     return tag("figure", image, tag("figcaption", title(stem), note))

@@ -7,15 +7,34 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from mi203jax.core.config import BaseConfig
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment, Find
+from mi203jax.core.files import lock, read_json
 from mi203jax.core.piece_folder import PieceFolder, Status
 from mi203jax.core.results import Best, Row, ranked, results
 from mi203jax.core.run_directory import read_config, read_provenance
 from mi203jax.core.trials import Sweep
+
+PARTS = "parts.json"
+"""Of a series: its parts in their order, each with why it failed before it had a trial, or ""."""
+
+
+NOT_RUN = "It did not run, or ended before it had a trial."
+
+OWN = ("config.json", "provenance.json")
+"""What tells the folder of a part."""
+
+
+class Hole(NamedTuple):
+    """A part of a series that has nothing to show."""
+
+    path: Path
+    reason: str  # a sentence
+    state: Literal["failed", "damaged", "not run"]
+    begun: str = ""  # when, if that is known
 
 
 class Run(NamedTuple):
@@ -35,20 +54,33 @@ class Run(NamedTuple):
     provenance: dict[str, Any]
     pictures: Sequence[Path]
     texts: Sequence[Path]
-    parts: "Sequence[Run]"
+    entries: "Sequence[Run | Hole]" = ()  # of a series: its parts, as they ran
+    error: str = ""  # of a part: why it failed, beside what is told of its trials
+    is_locked: bool = False  # some process works in the folder, as far as that was looked for
+
+    @property
+    def parts(self) -> "list[Run]":
+        """The parts that have trials."""
+        return [part for part in self.entries if isinstance(part, Run)]
 
     @property
     def is_finished(self) -> bool:
         """Whether nothing is left to run."""
         return "finished" in self.provenance
 
+    @property
+    def state(self) -> str:
+        """`"finished"`, `"running"` or `"stopped"`."""
+        return "finished" if self.is_finished else "running" if self.is_locked else "stopped"
 
-def read_run(path: Path, find: Find) -> Run:
+
+def read_run(path: Path, find: Find, looks: bool = False) -> Run:
     """Reads a run's folder.
 
     Args:
         path: the folder.
         find: gives the experiments.
+        looks: whether to look if a process works in the folder.
 
     Raises:
         UsageError: if there is no run in it, or a damaged one, or another version's.
@@ -63,11 +95,12 @@ def read_run(path: Path, find: Find) -> Run:
     for piece in pieces:
         piece.read()
     statuses = _by_trial(pieces)
-    parts = [read_run(p.parent, find) for p in sorted(path.glob("parts/*/config.json"))]
+    entries = read_parts(path, find, looks)
+    parts = [part for part in entries if isinstance(part, Run)]
     provenance = read_provenance(path / "provenance.json")
     objective = str(provenance.get("objective", ""))
     best: Best = "min" if provenance.get("best") == "min" else "max"
-    rows = [] if parts else _rows(path, found.trials, statuses, pieces, objective, best)
+    rows = [] if entries else _rows(path, found.trials, statuses, pieces, objective, best)
     own = {row["trial"]: row["seconds"] or 0.0 for row in rows}
     seconds = sum(max(own.get(i, 0.0) for i in piece.members) for piece in pieces)  # they end together
     return Run(
@@ -85,8 +118,67 @@ def read_run(path: Path, find: Find) -> Run:
         provenance=provenance,
         pictures=[p for p in sorted((path / "figures").glob("*")) if p.suffix in (".png", ".gif")],
         texts=sorted(path.glob("*.md")),
-        parts=parts,
+        entries=entries,
+        is_locked=looks and "finished" not in provenance and is_locked(path),
     )
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether some process, this one too, works in a run's folder."""
+    if not (folder / ".lock").is_file():
+        return False
+    try:
+        lock(folder).release()
+    except UsageError:
+        return True
+    except OSError:  # what cannot be written is not worked in
+        return False
+    return False
+
+
+def read_parts(path: Path, find: Find, looks: bool) -> list[Run | Hole]:
+    """The parts of a series, as they ran; one that cannot be read is a hole.
+
+    Args:
+        path: the folder of the series.
+        find: gives the experiments.
+        looks: as `read_run` has it.
+
+    Raises:
+        UsageError: if the list of the parts is damaged.
+    """
+    noted = _noted(path / PARTS) if (path / PARTS).is_file() else {}
+    known = [_part(path / "parts" / name, find, looks, error) for name, error in noted.items()]
+    # Older versions kept no list.
+    found = sorted({p.parent for p in path.glob("parts/*/*.json") if p.name in OWN} - {p.path for p in known})
+    return known + sorted((_part(p, find, looks) for p in found), key=_begun)
+
+
+def _noted(file: Path) -> dict[str, str]:
+    found = read_json(file)
+    if not isinstance(found, dict) or not all(
+        isinstance(error, str) and Path(name).name == name for name, error in found.items()
+    ):
+        raise UsageError(f"{file} is damaged: expected names of parts, and why each failed.")
+    return found
+
+
+def _part(path: Path, find: Find, looks: bool, error: str = "") -> Run | Hole:
+    begun = ""
+    try:
+        if (path / "provenance.json").is_file():
+            begun = str(read_provenance(path / "provenance.json").get("time", ""))
+        if (path / "config.json").is_file():
+            return read_run(path, find, looks)._replace(error=error)
+    except UsageError as damage:
+        return Hole(path, str(damage), "damaged", begun)
+    if error:
+        return Hole(path, f"It failed: {error}", "failed", begun)
+    return Hole(path, NOT_RUN, "not run", begun)
+
+
+def _begun(part: Run | Hole) -> str:
+    return part.begun if isinstance(part, Hole) else str(part.provenance.get("time", ""))
 
 
 def _by_trial(pieces: Sequence[PieceFolder]) -> list[Status]:

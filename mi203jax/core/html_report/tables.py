@@ -1,11 +1,11 @@
-"""Tables of a report: of what fields were set to, of arms, of trials, and of several runs."""
+"""Tables of a report: of what fields were set to, of arms, and of trials."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mi203jax.core.config import describe, format_value
-from mi203jax.core.html_report.markup import Child, Safe, join, tag
+from mi203jax.core.html_report.markup import Safe, join, tag
 from mi203jax.core.html_report.reading import Run
 from mi203jax.core.results import Row, arm_rows
 from mi203jax.core.trials import varied_fields
@@ -76,7 +76,10 @@ def trial_table(run: Run, most: int = MOST_ROWS) -> list[Safe]:
     if not run.rows:
         return [tag("p", "No trial has results yet.", class_="note")]
     names = [n for n in run.rows[0] if n != "error" or any(row[n] for row in run.rows)]
-    rows = [[row[n] for n in names] for row in run.rows[:most]]
+    # What was running when its process ended says so still.
+    ends = {"running": "stopped"} if run.state == "stopped" else {}
+    told = [row | {"status": ends.get(row["status"], row["status"])} for row in run.rows[:most]]
+    rows = [[row[n] for n in names] for row in told]
     found = [table("Trials, the best first" if run.objective else "Trials", names, rows)]
     if len(run.rows) > most:
         where = tag("code", str(run.path / "results.csv"))
@@ -144,36 +147,6 @@ def field_table(run: Run, names: Sequence[str], caption: str) -> Safe:
     return table(caption, ["field", "value", "default", "meaning"], rows, sortable=False)
 
 
-# ---- of several ----
-
-
-def comparison_table(runs: Sequence[Run], anchors: Sequence[str]) -> Safe:
-    """A row a run: experiment, what differs, and what it came to.
-
-    Args:
-        runs: two or more.
-        anchors: of their sections.
-    """
-    fields = differing_fields(runs)
-    settings = [field_values(run) for run in runs]
-    names = ["run", "experiment", *fields, "objective", "best mean", "95 % from", "to", "seeds", "trials"]
-    rows: list[list[Child | Any]] = []
-    for run, anchor, values in zip(runs, anchors, settings, strict=True):
-        row: list[Any] = [tag("a", str(run.path), href=f"#{anchor}"), run.name]
-        row += [values.get(n) for n in fields]
-        best = next(iter(best_arms(run)), {})
-        row += [run.objective or None, *(best.get(n) for n in ("mean", "low", "high", "seeds"))]
-        rows.append([*row, trial_count(run), run.seconds, "finished" if run.is_finished else "unfinished"])
-    return table(f"{len(runs)} runs", [*names, "seconds", "status"], rows)
-
-
 def trial_count(run: Run) -> int:
     """How many trials a run has, or the parts of a series together."""
     return sum(trial_count(part) for part in run.parts) or len(run.trials)
-
-
-def differing_fields(runs: Sequence[Run]) -> list[str]:
-    """The fields in which runs that have them differ, in the order in which they are declared."""
-    settings = [field_values(run) for run in runs]
-    names = dict.fromkeys(n for values in settings for n in values)
-    return [n for n in names if len({values[n] for values in settings if n in values}) > 1]
