@@ -3,7 +3,7 @@
 import contextlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -356,11 +356,11 @@ def dry_run(own: flags.FlagValues, assignments: list[str]) -> None:
 
 def dry_run_series(experiment: Experiment, config: BaseConfig, options: Any) -> None:
     """The programs of a series' first parts; of one whose parts do without each other, the trials of all."""
-    from mi203jax.core.series import plan_parts
+    from mi203jax.core.series import foreseen, plan_parts
 
     series = experiment.load_series()
     if series.is_tolerant:
-        return dry_run_all(series, config)
+        return dry_run_all(foreseen(series, config, experiments.get))
     parts = series.next(config, experiments.get, {})
     for name, planned in plan_parts(parts, experiments.get, options).items():
         print(f"{name}: {counted(len(parts[name].trials), 'trial')} of {parts[name].experiment}")
@@ -368,21 +368,16 @@ def dry_run_series(experiment: Experiment, config: BaseConfig, options: Any) -> 
     print("\nWhat comes after depends on what comes of these; nothing was run and nothing was written.")
 
 
-def dry_run_all(series: Any, config: BaseConfig) -> None:
-    """The trials of each part, as if every part before it had ended without a number."""
-    from mi203jax.core.series import Ended
-
-    ended: dict[str, Ended] = {}
-    while parts := series.next(config, experiments.get, ended):
-        for name, part in parts.items():
-            ended[name] = Ended(part.trials, [])
-            if part.experiment in experiments.names() and experiments.get(part.experiment).series:
-                print(f"{name}: more trials, which depend on what came before")
-                continue
-            print(f"{name}: {counted(len(part.trials), 'trial')} of {part.experiment}")
-            fields = varied_fields(part.trials)
-            for c in part.trials if fields else ():
-                print(f"    {label(c, fields)}")
+def dry_run_all(parts: Mapping[str, Any]) -> None:
+    """The trials of parts that do without each other."""
+    for name, part in parts.items():
+        if part is None:
+            print(f"{name}: more trials, which depend on what came before")
+            continue
+        print(f"{name}: {counted(len(part.trials), 'trial')} of {part.experiment}")
+        fields = varied_fields(part.trials)
+        for c in part.trials if fields else ():
+            print(f"    {label(c, fields)}")
     print("\nPrograms are planned when their part runs; nothing was run and nothing was written.")
 
 

@@ -166,6 +166,26 @@ class _Part(Session):
         return Watch(progress=super().watch().progress)
 
 
+def foreseen(series: Series, config: Any, find: Find) -> dict[str, Part | None]:
+    """The parts of a series whose parts do without each other, before any has run.
+
+    None stands for those of a series among them that depend on what comes before, whose names come with it.
+    """
+    ended: dict[str, Ended] = {}
+    found: dict[str, Part | None] = {}
+    while parts := series.next(config, find, ended):
+        ended |= {name: Ended(part.trials, []) for name, part in parts.items()}
+        found |= {n: None if _is_series(part.experiment, find) else part for n, part in parts.items()}
+    return found
+
+
+def _is_series(experiment: str, find: Find) -> bool:
+    try:
+        return bool(find(experiment).series)
+    except Exception:  # it shall fail in its turn
+        return False
+
+
 class _Course:
     """The parts of a series, one after the other."""
 
@@ -197,7 +217,8 @@ class _Course:
         path, config = self._directory.path, self._directory.trials[0]
         self.display.say(f"run directory: {path}")
         ended: dict[str, Ended] = {}
-        self._later = self._foreseen(config)
+        if self._series.is_tolerant:
+            self._later = [name for name, part in foreseen(self._series, config, self._find).items() if part]
         try:
             while self._goes_on() and (parts := self._series.next(config, self._find, ended)):
                 self._note(dict.fromkeys(parts, ""))
@@ -252,22 +273,6 @@ class _Course:
         self._errors |= errors
         later = {name: "" for name in self._later if name not in self._errors}
         write_text(self._directory.path / PARTS, json.dumps(self._errors | later))
-
-    def _foreseen(self, config: Any) -> list[str]:
-        """The parts that do without each other; of a series among them, those that depend on none."""
-        ended: dict[str, Ended] = {}
-        names: list[str] = []
-        while self._series.is_tolerant and (parts := self._series.next(config, self._find, ended)):
-            ended |= {name: Ended(part.trials, []) for name, part in parts.items()}
-            # One that stands for a series has other names when its turn comes.
-            names += [name for name, part in parts.items() if not self._is_series(part.experiment)]
-        return names
-
-    def _is_series(self, experiment: str) -> bool:
-        try:
-            return bool(self._find(experiment).series)
-        except Exception:  # it shall fail in its turn
-            return False
 
     def _run(self, name: str, part: Part) -> Ended:
         """Runs a part, or what is missing of it."""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mi203jax.core.config import BaseConfig, format_value
 from mi203jax.core.piece_folder import Record
 from mi203jax.core.results import Best, Row, t_interval
-from mi203jax.core.trials import arms, label, varied_fields
+from mi203jax.core.trials import arms, label, step_unit, varied_fields
 
 FEW, MANY = 8, 40
 """Arms beyond which a figure shows no bands, and no names."""
@@ -88,7 +88,7 @@ def learning_curves(
         metric: what is drawn, such as "eval/return".
         title: of the figure.
     """
-    figure, axes = _axes((7, 4.3))
+    figure, axes = plain_axes((7, 4.3))
     own: list[list[Record]] = [[] for _ in trials]
     for record in records:
         own[record["trial"]].append(record)
@@ -109,8 +109,7 @@ def learning_curves(
     seen = [r[metric] for r in records if r.get(metric) is not None]
     if seen and np.ptp(seen) > 0:  # intervals of few seeds may be far wider
         axes.set_ylim(min(seen) - 0.05 * np.ptp(seen), max(seen) + 0.05 * np.ptp(seen))
-    unit = "frames" if any(c.frames_per_step != 1 for c in trials) else "steps"
-    axes.set(xlabel=unit, ylabel=metric, title=title)
+    axes.set(xlabel=step_unit(trials), ylabel=metric, title=title)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
     if len(trials) > 1 and len(of_arm) <= 16:
         axes.legend(frameon=False, fontsize="small", ncols=1 + len(of_arm) // 8)
@@ -134,7 +133,7 @@ def comparison(
         beside: the same of other metrics, of which small marks show each arm's mean.
     """
     of_arm = _named_arms(trials)
-    figure, axes = _axes((7, 1.2 + 0.3 * len(of_arm)))
+    figure, axes = plain_axes((7, 1.2 + 0.3 * len(of_arm)))
     for row, members in enumerate(of_arm.values()):
         values = _of(last, members)
         axes.plot(values, [row] * len(values), "o", color="tab:blue", alpha=0.6)
@@ -162,7 +161,7 @@ def against_field(
 
     The means of other metrics are lines with other marks; then axes of values go by ratios where they can.
     """
-    figure, axes = _axes((7, 4.3))
+    figure, axes = plain_axes((7, 4.3))
     points, of_arm = [], arms(trials)
     for members in of_arm:
         x, values = getattr(trials[members[0]], field), _of(last, members)
@@ -234,7 +233,7 @@ def scatter(
     title: str,
 ) -> Figure:
     """A dot for each pair of drawn values, coloured by the mean of the metric; a cross: it has none."""
-    figure, axes = _axes((6, 4.6))
+    figure, axes = plain_axes((6, 4.6))
     of_arm, places = arms(trials), [_places(trials, n) for n in fields]
     x, y = (np.array([p[members[0]] for members in of_arm]) for p in places)
     z = np.array(_means(of_arm, last))
@@ -285,7 +284,8 @@ def parallel_coordinates(
 # ---- parts ----
 
 
-def _axes(size: tuple[float, float]) -> tuple[Figure, Any]:
+def plain_axes(size: tuple[float, float]) -> tuple[Figure, Any]:
+    """A figure of so many inches, and its axes, in the style of all plots of a run."""
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     axes.grid(alpha=0.25)

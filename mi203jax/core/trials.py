@@ -144,6 +144,11 @@ def label(c: BaseConfig, fields: Sequence[str]) -> str:
     return " ".join(f"{n}={format_value(getattr(c, n))}" for n in fields)
 
 
+def step_unit(trials: Sequence[BaseConfig]) -> str:
+    """What learning curves of the trials count: `"steps"`, or `"frames"` of a game."""
+    return "frames" if any(c.frames_per_step != 1 for c in trials) else "steps"
+
+
 def group(trials: Sequence[BaseConfig]) -> list[list[int]]:
     """Indices of the trials that one compiled program can run, in the order of their first."""
     found = []

@@ -1,6 +1,7 @@
-"""Whether a slide's claim holds, by what an experiment measured, in words with numbers. Does not import jax.
+"""Whether a slide's claim holds, by what an experiment measured, in words with numbers.
 
 A judge is of one run, mostly of one seed: it says what was seen, not what can be told apart from chance.
+Does not import jax, but where a claim is of the code itself, which is asked then.
 """
 
 import contextlib

@@ -12,7 +12,7 @@ from mi203jax.core.html_report.reading import Run
 from mi203jax.core.html_report.tables import best_arms, field_values, table, trial_count
 from mi203jax.core.piece_folder import Record, read_records
 from mi203jax.core.results import Row
-from mi203jax.core.trials import arms, varied_fields
+from mi203jax.core.trials import arms, step_unit, varied_fields
 
 Curve = Mapping[int, float]
 """Steps, or frames of an environment -> the objective."""
@@ -20,9 +20,6 @@ Curve = Mapping[int, float]
 DPI = 110
 SIZE = (8.0, 4.4)
 """Inches."""
-
-COLOURS, STYLES = 10, ("-", "--", ":")
-"""How many lines have each style, each of another colour."""
 
 
 def comparison(runs: Sequence[Run]) -> Safe:
@@ -87,7 +84,7 @@ def _curve_figures(runs: Sequence[Run]) -> list[Safe]:
     for run, name in zip(runs, names(runs), strict=True):
         if curve := curve_of(run):
             found.setdefault(run.objective, {})[name] = curve
-            units.setdefault(run.objective, set()).add(_unit(run))
+            units.setdefault(run.objective, set()).add(step_unit(run.trials))
     drawn = [
         _figure(curves, objective, " or ".join(sorted(units[objective])))
         for objective, curves in found.items()
@@ -125,18 +122,11 @@ def _records(run: Run) -> list[Record]:
         return []
 
 
-def _unit(run: Run) -> str:
-    return "frames" if any(c.frames_per_step != 1 for c in run.trials) else "steps"
-
-
 def _figure(curves: Mapping[str, Curve], objective: str, unit: str) -> Safe:
     """A line a run, as a PNG within the page."""
-    from matplotlib.figure import Figure  # takes its time
+    from mi203jax.core.sweep_figures import plain_axes  # matplotlib takes its time
 
-    figure = Figure(figsize=SIZE, layout="constrained")
-    axes = figure.subplots()
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+    figure, axes = plain_axes(SIZE)
     for name, curve in curves.items():
         axes.plot(
             list(curve), list(curve.values()), lw=1.8, marker="." * (len(curve) == 1), label=_plain(name)
