@@ -30,5 +30,5 @@ def figure(path: Path, pictures: Pictures, whose: str, objective: str = "", name
         return tag("figure", *hole, class_="hole")
     words = alt_text(stem, whose, objective, picture.is_animation)
     image = tag("img", src=picture.source, alt=words, width=picture.width, height=picture.height)
-    note = tag("span", " " + picture.note, class_="note") if picture.note else None
+    note = tag("span", ". " + picture.note, class_="note") if picture.note else None
     return tag("figure", image, tag("figcaption", title(stem), note))
