@@ -10,10 +10,11 @@ from typing import Any
 from absl import flags
 
 import experiments
-from mi203jax.core.config import BaseConfig, describe
-from mi203jax.core.errors import UsageError, did_you_mean
+from mi203jax.core.config import BaseConfig
+from mi203jax.core.errors import FiguresFailed, UsageError, did_you_mean
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.extras import require_optuna, require_ray, require_tensorboard
+from mi203jax.core.fields import describe
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.preview import print_fields, print_programs
 from mi203jax.core.run_directory import RunDirectory, check_new
@@ -107,7 +108,8 @@ def main(argv: list[str]) -> int:
             raise
         if isinstance(error, UsageError):
             return complain(error, 2)
-        return complain(f"{type(error).__name__}: {error} (--debug shows where)", 1)
+        what = error if isinstance(error, FiguresFailed) else f"{type(error).__name__}: {error}"
+        return complain(f"{what} (--debug shows where)", 1)
 
 
 def after(stopped: Interrupted, program: str) -> str:
@@ -148,11 +150,15 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, list[str]]:
     """The flags, and the `field=value`s."""
     own = define_flags()
     try:
-        return own, own([_spelling(a, own) for a in argv])[1:]
+        assignments = own([_spelling(a, own) for a in argv])[1:]
     except flags.UnrecognizedFlagError as error:
         raise UsageError(_unknown_flag(error.flagname, argv, own)) from None
     except flags.Error as error:
         raise UsageError(f"{error}. See python launch.py --help.") from None
+    if twice := next((n for n in own if own[n].present > 1), None):
+        instead = "--report=DIR DIR" if twice == "report" else "it once"
+        raise UsageError(f"--{twice.replace('_', '-')} is given twice: expected {instead}.")
+    return own, assignments
 
 
 def _unknown_flag(name: str, argv: list[str], own: flags.FlagValues) -> str:

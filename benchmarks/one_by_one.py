@@ -25,7 +25,8 @@ import numpy as np
 
 import experiments
 from benchmarks.measure import machine, table
-from mi203jax.core.config import RunConfig, format_value
+from mi203jax.core.config import RunConfig
+from mi203jax.core.fields import format_value
 from mi203jax.core.run_directory import Contents, read_config
 
 

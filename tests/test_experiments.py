@@ -6,8 +6,9 @@ import json
 import pytest
 
 import experiments
-from mi203jax.core.config import RunConfig, describe, from_dict, to_dict
+from mi203jax.core.config import RunConfig, from_dict, to_dict
 from mi203jax.core.errors import UsageError
+from mi203jax.core.fields import describe
 from mi203jax.core.series import Series
 from mi203jax.core.task import Task
 

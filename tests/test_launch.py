@@ -11,7 +11,7 @@ import pytest
 import experiments
 import launch
 from mi203jax.core import session
-from mi203jax.core.errors import UsageError
+from mi203jax.core.errors import FiguresFailed, UsageError
 from tests.core.toy import EXPERIMENT
 from tests.launching import ROOT
 
@@ -131,6 +131,10 @@ BAD = [
     (["--report=."], "--report=.: no run in this folder"),
     (["--report="], "--report=: expected a folder"),
     (["--report=x", "--seed=3"], "--seed contradicts --report"),
+    (["--report=x", "--report=y"], "--report is given twice: expected --report=DIR DIR."),
+    (["--exp=dqn", "--exp=pqn"], "--exp is given twice: expected it once."),
+    (["--exp=dqn", "--max-memory=1", "--max_memory=2"], "--max-memory is given twice: expected it once."),
+    ([f"--resume={__file__}"], f"--resume={__file__}: this is a file, expected the folder of a run."),
     (["--exp="], "Unknown experiment ''"),
     (["--exp=dqn", "--out="], "--out=: expected a folder"),
     (["--exp=vectors", "--out=/proc/run"], "--out=/proc/run cannot be written"),
@@ -256,6 +260,17 @@ class TestRuns:
         assert capsys.readouterr().err == "launch.py: ValueError: the toy is broken (--debug shows where)\n"
         with pytest.raises(ValueError, match="the toy is broken"):
             main("--exp=toy", "fail=true", "--debug")
+
+    def test_figures_that_fail_say_what_is_left_to_do(self, monkeypatch, capsys):
+        def fail(*_):
+            raise FiguresFailed(ValueError("no ink"), Path("x"))
+
+        monkeypatch.setattr(launch, "run", fail)
+        assert main("--exp=toy") == 1
+        assert capsys.readouterr().err == (
+            "launch.py: ValueError: no ink. The figures failed, the numbers are in x/report.html; "
+            "once it is mended, --resume=x draws them (--debug shows where)\n"
+        )
 
     def test_debug_shows_where_a_mistake_was_found(self):
         with pytest.raises(UsageError):

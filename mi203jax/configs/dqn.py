@@ -4,8 +4,9 @@ from typing import Literal
 
 from mi203jax.atari import FRAMES
 from mi203jax.configs.q_learning import QLearning
-from mi203jax.core.config import MAX_INT, config, static, traced
+from mi203jax.core.config import config, static, traced
 from mi203jax.core.errors import UsageError
+from mi203jax.core.fields import MAX_INT
 
 
 @config

@@ -7,8 +7,9 @@ import sys
 from typing import Literal
 
 from mi203jax.atari import EMULATOR_BYTES, MAX_FRAMES, PREFIX, rom_of, standard_name
-from mi203jax.core.config import RunConfig, config, format_value, static, traced
+from mi203jax.core.config import RunConfig, config, static, traced
 from mi203jax.core.errors import UsageError, did_you_mean
+from mi203jax.core.fields import format_value
 
 DISCRETE = {
     "Asterix-MinAtar": 1000,

@@ -7,77 +7,23 @@ at once; classes are registered as pytrees as soon as jax is there.
 """
 
 import dataclasses
-import functools
-import math
-import re
 import sys
 import typing
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar, dataclass_transform
+from typing import Any, TypeVar, dataclass_transform
 
-from mi203jax.core.errors import UsageError, did_you_mean
+from mi203jax.core.errors import UsageError
+from mi203jax.core.fields import (
+    check_value,
+    field_of,
+    is_numpy_scalar,
+    is_static,
+    static,
+    traced,
+    type_of,
+)
 
 T = TypeVar("T")
-MAX_INT = 2**31 - 1  # jax computes with 32 bits
-MIN_FLOAT, MAX_FLOAT = 1.2e-38, 3.4e38
-
-
-# ---- declaring fields ----
-
-
-def traced(default: T, doc: str, interval: str = "") -> T:
-    """Declares a number that may differ from trial to trial of one compiled program.
-
-    Args:
-        default: an int or a float.
-        doc: one line that says what the number is, with its unit.
-        interval: where it must lie, as in mathematics: `"(0, 1]"`, `"[0, inf)"`.
-    """
-    return _field(default, doc, interval, is_static=False)
-
-
-def static(default: T, doc: str, interval: str = "") -> T:
-    """Declares a structural choice: trials that differ in it are compiled apart.
-
-    Args:
-        default: an int, float, bool, str, or a tuple of these.
-        doc: one line that says what the choice is, with its unit.
-        interval: where numbers (or the numbers of a tuple) must lie, as in mathematics: `"[1, inf)"`.
-    """
-    return _field(default, doc, interval, is_static=True)
-
-
-def _field(default: T, doc: str, interval: str, is_static: bool) -> T:
-    metadata = {"doc": doc, "interval": Interval.parse(interval), "static": is_static}
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-class Interval(typing.NamedTuple):
-    """An interval of numbers, written as in mathematics."""
-
-    text: str
-    low: float
-    high: float
-
-    @classmethod
-    def parse(cls, text: str) -> "Interval | None":
-        """`"(0, 1]"` -> the interval without 0 and with 1; `""` -> None."""
-        if not text:
-            return None
-        match = re.fullmatch(r"[\[(]\s*(\S+)\s*,\s*(\S+)\s*[\])]", text)
-        if match is None:
-            raise ValueError(f"not an interval: {text!r}")
-        return cls(text, float(match[1]), float(match[2]))
-
-    def __contains__(self, value: object) -> bool:
-        number = typing.cast(float, value)
-        above = number >= self.low if self.text[0] == "[" else number > self.low
-        below = number <= self.high if self.text[-1] == "]" else number < self.high
-        return above and below
-
-
-# ---- configurations ----
-
 
 COLUMNS = ("trial", "status", "step", "seconds", "error", "seeds", "lost", "mean", "low", "high", "tie")
 """Columns of the tables of results beside those of fields and metrics."""
@@ -221,140 +167,12 @@ class RunConfig(BaseConfig):
 
 def _stands_for_numbers(value: Any) -> bool:
     """Whether this is what jax puts in place of a number: an array, a tracer, a shape, a placeholder."""
-    return type(value) is object or (hasattr(value, "shape") and not _is_numpy_scalar(value))
-
-
-def _is_numpy_scalar(value: Any) -> bool:
-    return type(value).__module__ == "numpy" and type(value).__name__ != "ndarray" and hasattr(value, "item")
-
-
-def is_static(field: dataclasses.Field) -> bool:
-    """Whether trials that differ in this field need a program each."""
-    return field.metadata["static"]
+    return type(value) is object or (hasattr(value, "shape") and not is_numpy_scalar(value))
 
 
 def static_part(c: BaseConfig) -> tuple:
     """What trials must share to run in one compiled program; hashable."""
     return type(c), tuple(getattr(c, f.name) for f in dataclasses.fields(c) if is_static(f))
-
-
-def type_of(cls: type, name: str) -> Any:
-    """The annotated type of a field."""
-    return _types(cls)[name]
-
-
-@functools.cache
-def _types(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
-
-
-# ---- values: from text, from JSON, and checked ----
-
-
-def field_of(cls: type, name: str) -> dataclasses.Field:
-    """The field of that name.
-
-    Raises:
-        UsageError: naming the nearest field, if there is none of that name.
-    """
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    if name not in fields:
-        raise UsageError(f"Unknown field {name!r}. {did_you_mean(name, fields)}")
-    return fields[name]
-
-
-def parse_value(cls: type, name: str, text: str) -> Any:
-    """The value of `name=text` on a command line, by the field's type.
-
-    Integers may be written `1e6` or `1_000_000`, booleans `true` or `false`, tuples `(32,64)`.
-
-    Raises:
-        UsageError: if there is no such field, or it does not take that value.
-    """
-    field = field_of(cls, name)
-    kind = type_of(cls, name)
-    try:
-        value = _from_text(kind, text.strip())
-    except ValueError:
-        raise UsageError(_refusal(field, kind, text)) from None
-    return check_value(field, kind, value)
-
-
-def _from_text(kind: Any, text: str) -> Any:
-    if kind is bool:
-        return {"true": True, "false": False, "1": True, "0": False}.get(text.lower(), text)
-    if kind is int:
-        return int(text) if re.fullmatch(r"[+-]?[\d_]+", text) else _whole(float(text))
-    if kind is float:
-        return float(text)
-    if typing.get_origin(kind) is tuple:
-        if not (text.startswith("(") and text.endswith(")")):
-            raise ValueError(text)
-        item = typing.get_args(kind)[0]
-        return tuple(_from_text(item, t.strip()) for t in text[1:-1].split(",") if t.strip())
-    return text
-
-
-def _whole(number: float) -> int:
-    if not math.isfinite(number) or number != int(number):
-        raise ValueError(number)
-    return int(number)
-
-
-def check_value(field: dataclasses.Field, kind: Any, value: Any) -> Any:
-    """The value as its field stores it: an int given for a float becomes a float.
-
-    Raises:
-        UsageError: if the type is another, the number is not finite, or outside the interval.
-    """
-    origin = typing.get_origin(kind)
-    if origin is tuple and isinstance(value, tuple | list):
-        return tuple(check_value(field, typing.get_args(kind)[0], v) for v in value)
-    if origin is Literal and value in typing.get_args(kind):
-        return value
-    value = value.item() if _is_numpy_scalar(value) else value
-    if kind is float and type(value) is int:
-        value = float(value)
-    wrong_type = origin is not None or not isinstance(value, kind)
-    if wrong_type or (isinstance(value, bool) and kind is not bool) or not _in_range(field, value):
-        raise UsageError(_refusal(field, kind, value))
-    return value
-
-
-def _in_range(field: dataclasses.Field, value: Any) -> bool:
-    if isinstance(value, str | bool):
-        return True
-    if isinstance(value, int) and abs(value) > MAX_INT:
-        return False
-    if isinstance(value, float) and value != 0.0 and not MIN_FLOAT < abs(value) < MAX_FLOAT:
-        return False  # nor if it is not a number: that compares false with any
-    interval = field.metadata["interval"]
-    return interval is None or value in interval
-
-
-def _refusal(field: dataclasses.Field, kind: Any, value: Any) -> str:
-    interval = field.metadata["interval"]
-    where = f" in {interval.text}" if interval else ""
-    expected = f"{field.name}={value}: expected {type_name(kind)}{where}"
-    if typing.get_origin(kind) is Literal:
-        return f"{expected}. {did_you_mean(str(value), map(str, typing.get_args(kind)))}"
-    if isinstance(value, int | float) and math.isfinite(value) and value:
-        small, large = (1, MAX_INT) if isinstance(value, int) else (MIN_FLOAT, MAX_FLOAT)
-        if not small <= abs(value) <= large:
-            expected += ", and of a size that 32 bits hold"
-    return f"{expected} ({field.metadata['doc']})."
-
-
-def type_name(kind: Any) -> str:
-    """What a field takes, in words."""
-    plain = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
-    if kind in plain:
-        return plain[kind]
-    if typing.get_origin(kind) is Literal:
-        return "one of " + ", ".join(map(str, typing.get_args(kind)))
-    item = typing.get_args(kind)[0]
-    example = "(one,two)" if item is str else "(32,64)"
-    return f"a tuple such as {example}, each {plain[item]}"
 
 
 # ---- saving and loading ----
@@ -378,32 +196,3 @@ def from_dict(cls: type[T], values: dict[str, Any]) -> T:
     if missing:
         raise UsageError(f"Missing field {sorted(missing)[0]!r} of {cls.__name__}.")
     return cls(**values)
-
-
-def describe(c: BaseConfig) -> list[dict[str, str]]:
-    """One row a field: name, value, what it takes, how it is swept, meaning."""
-    rows = []
-    for f in dataclasses.fields(c):
-        interval = f.metadata["interval"]
-        row = {"field": f.name, "value": format_value(getattr(c, f.name))}
-        row["takes"] = _short_name(type_of(type(c), f.name)) + (f" in {interval.text}" if interval else "")
-        row["swept"] = "apart" if is_static(f) else "together"
-        rows.append(row | {"meaning": f.metadata["doc"]})
-    return rows
-
-
-def _short_name(kind: Any) -> str:
-    if typing.get_origin(kind) is Literal:
-        return "|".join(map(str, typing.get_args(kind)))
-    if typing.get_origin(kind) is tuple:
-        return f"({_short_name(typing.get_args(kind)[0])},...)"
-    return kind.__name__
-
-
-def format_value(value: Any) -> str:
-    """The value as one would type it on the command line."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return "(" + ",".join(map(format_value, value)) + ")"
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

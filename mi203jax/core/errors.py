@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 
 
 class UsageError(ValueError):
@@ -10,6 +11,21 @@ class UsageError(ValueError):
     The message is one line that names the value, what was expected, and where possible the nearest
     valid name. `launch.py` prints it and exits with status 2; nothing has been written by then.
     """
+
+
+class FiguresFailed(RuntimeError):
+    """The figures of a run could not be drawn; its numbers are kept. Raise it from the mistake.
+
+    Args:
+        error: the mistake, which is most likely the task's.
+        folder: of the run, in which a report is.
+    """
+
+    def __init__(self, error: Exception, folder: Path):
+        super().__init__(
+            f"{type(error).__name__}: {error}. The figures failed, the numbers are in "
+            f"{folder / 'report.html'}; once it is mended, --resume={folder} draws them"
+        )
 
 
 def check_names(field: str, names: Sequence[str], known: Collection[str] | None = None) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mi203jax.core.config import RunConfig, describe, format_value
+from mi203jax.core.config import RunConfig
+from mi203jax.core.fields import describe, format_value
 from mi203jax.core.trials import Sweep, counted, group, label, varied_fields
 
 

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mi203jax.core.config import BaseConfig, format_value
+from mi203jax.core.config import BaseConfig
 from mi203jax.core.errors import UsageError
+from mi203jax.core.fields import format_value
 from mi203jax.core.files import read_json, write_text
 from mi203jax.core.piece_folder import Record, Status, read_records
 from mi203jax.core.trials import arms, varied_fields

@@ -102,10 +102,7 @@ class RunDirectory:
             UsageError: if there is no run in it, or a damaged one, or another version's.
         """
         where = Path(path).expanduser()
-        if not where.is_dir():
-            raise UsageError(f"--resume={path}: there is no such folder.")
-        if not (where / "config.json").is_file():
-            raise UsageError(f"--resume={path}: no run in this folder (config.json is missing).")
+        check_run(where, f"--resume={path}")
         found = read_config(where, config_of)
         try:
             run = cls(where, found.experiment, found.sweep)
@@ -176,8 +173,10 @@ def read_provenance(path: Path) -> dict[str, Any]:
     """Where a run came from.
 
     Raises:
-        UsageError: if the file is damaged.
+        UsageError: if the file is missing or damaged.
     """
+    if not path.exists():
+        raise UsageError(f"{path} is missing: expected where the run came from, beside its config.json.")
     found = read_json(path)
     again = found.get("resumed", []) if isinstance(found, dict) else None
     if not isinstance(again, list) or not isinstance(found.get("packages"), dict):
@@ -231,6 +230,24 @@ def _fresh(parent: Path) -> Path:
     raise AssertionError("unreachable")
 
 
+def check_run(where: Path, asked: str) -> None:
+    """Whether there is a run in this folder.
+
+    Args:
+        where: the folder.
+        asked: what the user typed, such as "--resume=runs/x".
+
+    Raises:
+        UsageError: if there is none.
+    """
+    if where.exists() and not where.is_dir():
+        raise UsageError(f"{asked}: this is a file, expected the folder of a run.")
+    if not where.is_dir():
+        raise UsageError(f"{asked}: there is no such folder.")
+    if not (where / "config.json").is_file():
+        raise UsageError(f"{asked}: no run in this folder (config.json is missing).")
+
+
 class Contents(NamedTuple):
     """What `config.json` says."""
 
@@ -266,5 +283,7 @@ def read_config(where: Path, config_of: Callable[[str], BaseConfig]) -> Contents
         return Contents(found["experiment"], Sweep(base, **asked), trials, pieces)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged: {error!r}.") from None
+    except KeyError as error:
+        raise UsageError(f"{path} is damaged, or another program's: it has no {error}.") from None
+    except (TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is damaged, or another program's: {error}.") from None

@@ -20,7 +20,7 @@ from mi203jax.core.figures import save_figure
 from mi203jax.core.files import write_text
 from mi203jax.core.html_report import write_report
 from mi203jax.core.html_report.command import typed
-from mi203jax.core.html_report.reading import PARTS
+from mi203jax.core.html_report.reading import PARTS, is_locked
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.piece import Options, Watch
 from mi203jax.core.piece_folder import Status
@@ -28,7 +28,7 @@ from mi203jax.core.plan import Planned, plan
 from mi203jax.core.provenance import provenance
 from mi203jax.core.results import Row
 from mi203jax.core.run_directory import RunDirectory
-from mi203jax.core.session import Engine, Here, Session, check_checkpoints, note_resumed
+from mi203jax.core.session import Engine, Here, Session, check_checkpoints, note_figures, note_resumed
 from mi203jax.core.trials import Sweep, counted, group
 
 
@@ -124,14 +124,28 @@ def resume_series(
     find: Find,
     engine: Engine | None = None,
 ) -> list[Row]:
-    """Goes on with the series in a folder: see `mi203jax.core.session.resume`; closes the folder."""
+    """Goes on with the series in a folder: see `mi203jax.core.session.resume`; closes the folder.
+
+    One that was finished gets the parts that it lost.
+    """
     try:
         series = experiment.load_series()
         course = _Course(series, directory, options, interruption, find, engine or Here(), {})
+        if directory.is_finished:
+            course.display.say("it was finished; what is lost of it runs again")
+            _reopen(directory)
         note_resumed(directory, course.display)
         return course.run()
     finally:
         directory.close()
+
+
+def _reopen(directory: RunDirectory) -> None:
+    """Marks a series that was finished as one that is not."""
+    directory.save_provenance({n: v for n, v in directory.provenance().items() if n != "finished"})
+    for piece in directory.pieces:
+        piece.statuses = [Status() for _ in piece.statuses]
+        piece.save_statuses()
 
 
 def plan_parts(
@@ -309,12 +323,23 @@ class _Course:
             self._undrawn.append({"trial": f"of {name}: its figures", "status": "failed", "error": text})
 
     def _open(self, name: str, part: Part) -> tuple[RunDirectory, bool]:
-        """The folder of a part, and whether it is new."""
-        where, config = self._directory.path / "parts" / name, self._find(part.experiment).config
-        if not (where / "config.json").is_file():
-            noted = provenance([]) | self._find(part.experiment).load_task().compared_by | self._again(part)
-            return RunDirectory.create(str(where), part.experiment, Sweep(config), noted), True
-        directory = RunDirectory.read(str(where), lambda _: config)
+        """The folder of a part, and whether it is new.
+
+        Raises:
+            UsageError: if it is damaged, in use, or of other trials.
+        """
+        path, experiment = self._directory.path, self._find(part.experiment)
+        where, is_new = path / "parts" / name, not (path / "parts" / name / "config.json").is_file()
+        noted = provenance([]) | experiment.load_task().compared_by | self._again(part) if is_new else {}
+        try:
+            if is_new:
+                return RunDirectory.create(str(where), part.experiment, Sweep(experiment.config), noted), True
+            directory = RunDirectory.read(str(where), lambda _: experiment.config)
+        except UsageError as error:
+            if not where.is_dir() or is_locked(where):
+                raise
+            # What a user may want to keep is not overwritten.
+            raise UsageError(f"{error} Delete {where}, and --resume={path} runs it again.") from None
         if list(directory.trials) != list(part.trials):
             directory.close()
             raise UsageError(f"{where} holds other trials than this version asks for: begin anew.")
@@ -336,12 +361,15 @@ class _Course:
         for name, text in conclusion.texts.items():
             write_text(path / name, text)
         files = [path / name for name in conclusion.texts]
-        files += [save_figure(path / "figures" / n, f) for n, f in conclusion.figures.items()]
+        drawn = [save_figure(path / "figures" / n, f) for n, f in conclusion.figures.items()]
+        files += drawn
+        note_figures(self._directory, drawn)
         if not self._is_lost:
             piece = self._directory.pieces[0]
             piece.statuses = [Status("done")]
             piece.save_statuses()
         self._directory.finish()
+        self.display.say("writing the pages")
         for name, page in conclusion.pages.items():
             write_text(path / name, page(path))
             files.append(path / name)

@@ -1,24 +1,62 @@
-"""The pages of a series, written anew by what its folder holds.
+"""The pages of a series, written anew by what its folder holds, and which of its parts are lost.
 
-Does not import jax unless there is a series, so that `launch.py --report` answers at once.
+Does not import jax unless there is a series, so that `launch.py --report` of a run takes a second or two.
 """
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mi203jax.core.config import format_value
+from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Find
+from mi203jax.core.fields import format_value
 from mi203jax.core.files import write_text
-from mi203jax.core.html_report.reading import Run, read_run
+from mi203jax.core.html_report.pictures import is_whole
+from mi203jax.core.html_report.reading import FIGURES, Hole, Run, begun_at, read_parts, read_run
 from mi203jax.core.results import fields_in
-from mi203jax.core.run_directory import read_config
+from mi203jax.core.run_directory import RunDirectory, read_config
 
 if TYPE_CHECKING:
-    from mi203jax.core.series import Ended
+    from mi203jax.core.series import Conclusion, Ended
+
+DAMAGED = "damaged"
+"""Of the row that stands for a part that cannot be read: its folder."""
+
+RUNNING = "is_running"
+"""Of the provenance that pages are written by: whether some process works in the folder."""
+
+
+def open_run(path: str, find: Find) -> RunDirectory:
+    """The folder of a run that is to go on: a finished one is refused, but for a series that lost parts.
+
+    Args:
+        path: the folder.
+        find: gives the experiments.
+
+    Raises:
+        UsageError: if there is no run in it, a damaged one, another version's, or a finished one.
+    """
+    directory = RunDirectory.read(path, lambda name: find(name).config)
+    if not directory.is_finished or has_lost(directory.path, find):
+        return directory
+    directory.close()
+    return RunDirectory.open(path, lambda name: find(name).config)  # which refuses it
+
+
+def has_lost(folder: Path, find: Find) -> bool:
+    """Whether parts of a series, or their list, are damaged, not there, or not finished."""
+    try:
+        parts = read_parts(folder, find, looks=False)
+    except UsageError:
+        return True
+    return any(isinstance(part, Hole) or not part.is_finished for part in parts)
 
 
 def write_pages(folder: Path, find: Find) -> list[Path]:
     """Writes the pages of a series by the parts that there are: it may have been stopped, or be going on.
+
+    Texts and figures that it comes to, and which are lost, are written too, unless it is going on.
 
     Args:
         folder: of a run.
@@ -33,19 +71,51 @@ def write_pages(folder: Path, find: Find) -> list[Path]:
     experiment = find(read_config(folder.expanduser(), lambda name: find(name).config).experiment)
     if not experiment.series or not (series := experiment.load_series()).is_tolerant:
         return []
-    run = read_run(folder, find)
-    parts = sorted(run.parts, key=lambda part: part.provenance.get("time", ""))  # as they ran
-    ended = {part.path.name: _ended(part) for part in parts}
-    pages = series.conclude(run.trials[0], find, ended, run.provenance).pages
-    for name, page in pages.items():
+    run = read_run(folder, find, looks=True)
+    parts = sorted(run.entries, key=begun_at)  # as they ran
+    ended = {part.path.name: _ended(part) for part in parts if part.state != "not run"}
+    # As it was before the series came to its end, so that texts are the same.
+    origin = {n: v for n, v in run.provenance.items() if n not in ("finished", FIGURES)}
+    going_on = {RUNNING: True} if run.state == "running" else {}
+    conclusion = series.conclude(run.trials[0], find, ended, origin | going_on)
+    restored = [] if going_on else list(_restored(run.path, conclusion))
+    for name, page in conclusion.pages.items():
         write_text(run.path / name, page(run.path))
-    return [run.path / name for name in pages]
+    return [*restored, *(run.path / name for name in conclusion.pages)]
 
 
-def _ended(part: Run) -> "Ended":
+def _restored(folder: Path, conclusion: "Conclusion") -> Iterator[Path]:
+    """Texts and figures that are not there, or cannot be read, written anew."""
+    for name, text in conclusion.texts.items():
+        if not _is_text(folder / name):
+            write_text(folder / name, text)
+            yield folder / name
+    for name, figure in conclusion.figures.items():
+        path = folder / "figures" / name
+        if not any(is_whole(path.with_name(path.name + suffix)) for suffix in (".png", ".gif")):
+            from mi203jax.core.figures import save_figure
+
+            yield save_figure(path, figure)
+
+
+def _is_text(file: Path) -> bool:
+    """Whether a file is a text, and that of a name with `.json` such."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        if file.suffix == ".json":
+            json.loads(text)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _ended(part: Run | Hole) -> "Ended":
     """A part as it was when it ended: rows in the order of the trials, values of fields as they are typed."""
     from mi203jax.core.series import Ended, work_of
 
+    if isinstance(part, Hole):
+        damaged = {DAMAGED: str(part.path)} if part.state == "damaged" else {}
+        return Ended([], [{"trial": 0, "status": "failed", "error": part.error} | damaged])
     trials: list[Any] = list(part.trials)
     rows = []
     for row in sorted(part.rows, key=lambda row: row["trial"]):

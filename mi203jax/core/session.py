@@ -13,6 +13,7 @@ from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.figures import save_figure
 from mi203jax.core.html_report import write_report
+from mi203jax.core.html_report.reading import FIGURES
 from mi203jax.core.interruption import Interruption
 from mi203jax.core.loop import Group, trial
 from mi203jax.core.parallel import layout_of
@@ -140,6 +141,11 @@ def note_resumed(directory: RunDirectory, display: Display) -> None:
     directory.save_provenance(begun | {"resumed": [*begun.get("resumed", []), again]})
     for difference in differences(begun, again):
         display.say(f"{difference}: equal to rounding, not bit for bit")
+
+
+def note_figures(directory: RunDirectory, files: Sequence[Path]) -> None:
+    """Notes which figures were drawn, so that a report misses one that is lost."""
+    directory.save_provenance(directory.provenance() | {FIGURES: [file.name for file in files]})
 
 
 class Session:
@@ -338,6 +344,7 @@ class Session:
         figures = self._figures_of(ranked(rows, task.objective, task.best)[0]) if has_own else {}
         self.interruption.check(run.path)
         files += [save_figure(run.path / "figures" / name, figure) for name, figure in figures.items()]
+        note_figures(run, files)
         run.finish()
         return [*files, write_report([run.path], lambda _: self.experiment)]
 

@@ -15,8 +15,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, cast
 
-from mi203jax.core.config import field_of, format_value, is_static, parse_value, type_of
 from mi203jax.core.errors import UsageError
+from mi203jax.core.fields import field_of, format_value, is_static, parse_value, type_of
 
 MOST = 10_000
 """Values of a grid."""

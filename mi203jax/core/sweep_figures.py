@@ -8,8 +8,10 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from mi203jax.core.config import BaseConfig, format_value
+from mi203jax.core.config import BaseConfig
+from mi203jax.core.fields import format_value
 from mi203jax.core.piece_folder import Record
+from mi203jax.core.plots import legend_below, line_colours, plain_axes
 from mi203jax.core.results import Best, Row, t_interval
 from mi203jax.core.trials import arms, label, step_unit, varied_fields
 
@@ -80,7 +82,7 @@ def sweep_figures(
 def learning_curves(
     trials: Sequence[BaseConfig], records: Sequence[Record], metric: str, title: str
 ) -> Figure:
-    """A line an arm: the mean over its seeds with a band, their 95 % interval; many arms are grey.
+    """A line an arm: the mean over its seeds, of few arms with its 95 % interval; many arms are grey.
 
     Args:
         trials: the configurations.
@@ -92,18 +94,18 @@ def learning_curves(
     own: list[list[Record]] = [[] for _ in trials]
     for record in records:
         own[record["trial"]].append(record)
-    of_arm = _named_arms(trials)
-    colours = matplotlib.color_sequences["tab10"] if len(of_arm) <= MANY else ("grey",)
-    for number, (name, members) in enumerate(of_arm.items()):
-        colour = colours[number % len(colours)]
+    of_arm = _by_value(trials, _named_arms(trials))
+    is_named, has_bands = len(of_arm) <= MANY, len(of_arm) <= FEW
+    lines_are = _lines_are([len(members) for members in of_arm.values()], has_bands)
+    colours = line_colours(len(of_arm)) if is_named else ["grey"] * len(of_arm)
+    for colour, (name, members) in zip(colours, of_arm.items(), strict=True):
         each = [(trials[i].frames_per_step, own[i]) for i in members]
         tables = [{n * r["step"]: r[metric] for r in mine if r.get(metric) is not None} for n, mine in each]
         steps = sorted(set.intersection(*map(set, tables)))
         curves = [[table[s] for table in tables] for s in steps]
-        of = f"mean of {len(members)} seeds, 95 %" if len(members) > 1 else ""
-        width = 1.8 if len(of_arm) <= MANY else 0.6
-        axes.plot(steps, [np.mean(c) for c in curves], color=colour, lw=width, label=f"{name} {of}".strip())
-        if len(members) > 1 and len(of_arm) <= FEW:
+        shown = {"color": colour, "lw": 1.8 if is_named else 0.6, "label": name or lines_are}
+        axes.plot(steps, [np.mean(c) for c in curves], **shown)
+        if len(members) > 1 and has_bands:
             intervals = np.array([t_interval(c) for c in curves], float).reshape(-1, 2)
             axes.fill_between(steps, *intervals.T, color=colour, alpha=0.15, lw=0)
     seen = [r[metric] for r in records if r.get(metric) is not None]
@@ -111,8 +113,8 @@ def learning_curves(
         axes.set_ylim(min(seen) - 0.05 * np.ptp(seen), max(seen) + 0.05 * np.ptp(seen))
     axes.set(xlabel=step_unit(trials), ylabel=metric, title=title)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
-    if len(trials) > 1 and len(of_arm) <= 16:
-        axes.legend(frameon=False, fontsize="small", ncols=1 + len(of_arm) // 8)
+    if is_named and (len(of_arm) > 1 or lines_are):
+        legend_below(figure, axes, lines_are if len(of_arm) > 1 else "")
     return figure
 
 
@@ -284,13 +286,12 @@ def parallel_coordinates(
 # ---- parts ----
 
 
-def plain_axes(size: tuple[float, float]) -> tuple[Figure, Any]:
-    """A figure of so many inches, and its axes, in the style of all plots of a run."""
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots()
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+def _lines_are(seeds: Sequence[int], has_bands: bool) -> str:
+    """What the lines of arms with so many seeds are."""
+    if max(seeds) == 1:
+        return ""
+    number = str(seeds[0]) if len(set(seeds)) == 1 else f"up to {max(seeds)}"
+    return f"mean of {number} seeds" + (", band: 95 % interval" if has_bands else "")
 
 
 def _colours(best: Best) -> str:
@@ -309,6 +310,12 @@ def _means(of_arm: Sequence[Sequence[int]], last: Values) -> list[float]:
 def _named_arms(trials: Sequence[BaseConfig]) -> dict[str, list[int]]:
     fields = [n for n in varied_fields(trials) if n != "seed"]
     return {label(trials[members[0]], fields): members for members in arms(trials)}
+
+
+def _by_value(trials: Sequence[BaseConfig], of_arm: Mapping[str, list[int]]) -> dict[str, list[int]]:
+    """The arms in the order of their values: neighbours in colour are neighbours in value."""
+    places = [_places(trials, n) for n in varied_fields(trials) if n != "seed"]
+    return dict(sorted(of_arm.items(), key=lambda arm: [place[arm[1][0]] for place in places]))
 
 
 def _are_numbers(trials: Sequence[BaseConfig], field: str) -> bool:

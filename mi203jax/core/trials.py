@@ -9,8 +9,9 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from mi203jax.core.config import MAX_INT, BaseConfig, format_value, static_part
+from mi203jax.core.config import BaseConfig, static_part
 from mi203jax.core.errors import UsageError
+from mi203jax.core.fields import MAX_INT, format_value
 from mi203jax.core.space import Axis, Distribution, parse_axis
 
 SearchMethod = Literal["random", "sobol", "optuna"]

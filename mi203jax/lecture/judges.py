@@ -4,22 +4,18 @@ A judge is of one run, mostly of one seed: it says what was seen, not what can b
 Does not import jax, but where a claim is of the code itself, which is asked then.
 """
 
-import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
 
-Kind = Literal["holds", "fails", "undecided", "not run"]
+from mi203jax.lecture.evidence import Evidence, Kind, NotMeasuredError, Verdict
+from mi203jax.lecture.shares import images_judged, margin, percent
 
 MOST_RIGHT = 0.9
 """Share of right answers from which sign(DL(x, θ)) ≈ y, and the like, is taken to hold."""
 
 CHANCE = 0.1
 """Share of ten digits that guessing gets right."""
-
-CLOSE = 0.01
-"""Difference of two shares, of one seed on some hundred images, that says nothing."""
 
 CLASSES = 11
 """Of a pixel of the scenes: ten digits, and the background."""
@@ -28,69 +24,9 @@ VOWELS = 12
 """Inputs of a network that reads the Japanese vowels: coefficients a step."""
 
 EXACT = 1e-6
-"""Error up to which two ways to Q* are taken to be equal."""
+"""Error below which two ways to Q* are taken to be equal."""
 
-
-class Verdict(NamedTuple):
-    """Whether a claim holds, and by which numbers."""
-
-    kind: Kind
-    words: str
-
-
-class Evidence(NamedTuple):
-    """What judges go by.
-
-    Attributes:
-        rows: of each trial, as `mi203jax.core.results.results` gives them.
-        texts: file name -> text, of what a series wrote.
-        beside: experiment -> rows, of the other runs that a slide's row names.
-    """
-
-    rows: Sequence[Mapping[str, Any]]
-    texts: Mapping[str, str] = {}
-    beside: Mapping[str, Sequence[Mapping[str, Any]]] = {}
-
-    def of(self, experiment: str) -> "Evidence":
-        """What another run of the slide's row measured; of one that was not to run, nothing."""
-        return Evidence(self.beside.get(experiment, ()))
-
-    def best(self, metric: str, over: str, **fields: str) -> tuple[float, str]:
-        """The largest mean of a metric over the values of another field, and that value.
-
-        Raises:
-            NotMeasuredError: if no such trial has a number.
-        """
-        found = {}
-        for value in dict.fromkeys(str(row[over]) for row in self.rows if over in row):
-            with contextlib.suppress(NotMeasuredError):
-                found[value] = self.mean(metric, **{over: value}, **fields)
-        if not found:
-            raise NotMeasuredError(f"No trial of several {over} ended with a number of {metric}")
-        value = max(found, key=found.__getitem__)
-        return found[value], value
-
-    def mean(self, metric: str, **fields: str) -> float:
-        """The mean of a metric's last value over the trials with these values that ended well.
-
-        Args:
-            metric: such as "eval/accuracy".
-            **fields: as they are typed: `residual="false"`.
-
-        Raises:
-            NotMeasuredError: if no such trial has a number.
-        """
-        own = [row for row in self.rows if all(row.get(n) == v for n, v in fields.items())]
-        numbers = [row[metric] for row in own if row["status"] == "done" and row.get(metric) is not None]
-        if not numbers:
-            where = "".join(f" {n}={v}" for n, v in fields.items())
-            raise NotMeasuredError(f"No trial{' with' * bool(fields)}{where} ended with a number of {metric}")
-        return sum(numbers) / len(numbers)
-
-
-class NotMeasuredError(LookupError):
-    """What a claim is judged by is not there."""
-
+TO_BE_EXACT = f"(asked: less than {EXACT:.0e})"
 
 Judge = Callable[[Evidence], list[Verdict]]
 
@@ -115,8 +51,22 @@ def _verdict(holds: bool, words: str) -> Verdict:
     return Verdict("holds" if holds else "fails", words)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _larger(own: float, other: float, run: str, words: str, more: str = "") -> Verdict:
+    """Whether a share is larger than another by more than the choice of test images explains.
+
+    Args:
+        own: the share that the slide says is larger.
+        other: the other.
+        run: whose test images they are of, as the lecture calls it.
+        words: what was seen, without a full stop.
+        more: what is asked, after the number of points.
+    """
+    n = images_judged(run)
+    least = margin(own, other, n)
+    asked = f"(asked: {100 * least:.1f} points{more})."
+    if abs(own - other) <= least:
+        return Verdict("undecided", f"{words}: too close for {n:,} images of one seed {asked}")
+    return _verdict(own > other, f"{words} {asked}")
 
 
 # ---- classification ----
@@ -125,19 +75,20 @@ def _percent(share: float) -> str:
 def signs(e: Evidence) -> list[Verdict]:
     """sign(DL(x, θ)) ≈ y."""
     right = e.mean("eval/accuracy")
-    words = f"The sign is right for {_percent(right)} of points that were not trained on"
-    return [_verdict(right >= MOST_RIGHT, f"{words} (asked: {_percent(MOST_RIGHT)}).")]
+    words = f"The sign is right for {percent(right)} of points that were not trained on"
+    return [_verdict(right >= MOST_RIGHT, f"{words} (asked: {percent(MOST_RIGHT)}).")]
 
 
 def needs_images(e: Evidence) -> list[Verdict]:
     """Images cannot be classified without using that they are images."""
     plain = e.mean("eval/accuracy", model="mlp", images="plain")
-    first = f"Dense layers alone get {_percent(plain)} of the digits right, {plain / CHANCE:.1f} times what "
-    first += f'guessing does (asked of "impossible": less than twice, {_percent(2 * CHANCE)}).'
+    first = f"Dense layers alone get {percent(plain)} of the digits right, {plain / CHANCE:.1f} times what "
+    first += f'guessing does (asked of "impossible": less than twice, {percent(2 * CHANCE)}).'
     dense, convolutional = (e.mean("eval/accuracy", model=m, images="shifted") for m in ("mlp", "cnn"))
-    second = f"Of shifted digits {_percent(convolutional)} are right with convolutions and {_percent(dense)} "
-    second += "without, with as many parameters (asked: more with them)."
-    return [_verdict(plain < 2 * CHANCE, first), _verdict(convolutional > dense, second)]
+    second = f"Of shifted digits {percent(convolutional)} are right with convolutions and {percent(dense)} "
+    second += "without, with as many parameters"
+    compared = _larger(convolutional, dense, "mlp_vs_cnn", second, " more with them")
+    return [_verdict(plain < 2 * CHANCE, first), compared]
 
 
 def enlarges_receptive_field(e: Evidence) -> list[Verdict]:
@@ -156,10 +107,10 @@ def enlarges_receptive_field(e: Evidence) -> list[Verdict]:
 
 @dataclass(frozen=True)
 class Ahead:
-    """A judge: a choice gets more right than another.
+    """A judge: a choice of `image_classification` gets more right than another.
 
     Attributes:
-        field: the choice.
+        field: the choice, after which its sweep is called.
         first: the value that the slide advises, as it is typed.
         second: the value that it is to beat.
     """
@@ -172,19 +123,16 @@ class Ahead:
         """Whether it does."""
         values = (self.first, self.second)
         own, other = (e.mean("eval/accuracy", **{self.field: value}) for value in values)
-        words = [f"{_percent(x)} with {self.field}={v}" for x, v in zip((own, other), values, strict=True)]
-        if abs(own - other) < CLOSE:
-            text = f"{', '.join(words)}: too close for one seed (asked: {100 * CLOSE:.0f} point)."
-            return [Verdict("undecided", text)]
-        return [_verdict(own > other, f"{', '.join(words)}.")]
+        words = [f"{percent(x)} with {self.field}={v}" for x, v in zip((own, other), values, strict=True)]
+        return [_larger(own, other, f"image_classification.{self.field}", ", ".join(words))]
 
 
 @dataclass(frozen=True)
 class BestAhead:
-    """A judge: a choice gets more right than another, each with the best value of a field that was tried.
+    """A judge: as `Ahead`, each with the best value of another field that was tried.
 
     Attributes:
-        field: the choice.
+        field: the choice, after which its sweep is called.
         first: the value that the slide advises, as it is typed.
         second: the value that it is to beat.
         over: the other field, a number.
@@ -201,14 +149,13 @@ class BestAhead:
         (own, at), (other, other_at) = (
             e.best("eval/accuracy", self.over, **{self.field: value}) for value in values
         )
-        words = f"{_percent(own)} with {self.field}={self.first} {self.over}={at}, "
-        words += f"{_percent(other)} with {self.field}={self.second} {self.over}={other_at}"
+        words = f"{percent(own)} with {self.field}={self.first} {self.over}={at}, "
+        words += f"{percent(other)} with {self.field}={self.second} {self.over}={other_at}"
         ends = sorted({float(row[self.over]) for row in e.rows if self.over in row})
         if float(at if own < other else other_at) in (ends[0], ends[-1]):
             return [Verdict("undecided", f"{words}: the worse is best at the last {self.over} tried.")]
-        if abs(own - other) < CLOSE:
-            return [Verdict("undecided", f"{words}: too close for one seed.")]
-        return [_verdict(own > other, f"{words} (the best of {len(ends)} each).")]
+        words += f", the best of {len(ends)} each"
+        return [_larger(own, other, f"image_classification.{self.field}", words)]
 
 
 def neither_all_nor_one(e: Evidence) -> list[Verdict]:
@@ -220,8 +167,9 @@ def neither_all_nor_one(e: Evidence) -> list[Verdict]:
     best = max(sizes[1:-1], key=right.__getitem__)
     found = []
     for size, what in ((sizes[-1], "too slow"), (sizes[0], "too unstable")):
-        words = f"Batches of {size:,}, {what} on the slide, end at {_percent(right[size])}, "
-        found.append(_verdict(right[size] < right[best], f"{words}of {best} at {_percent(right[best])}."))
+        words = f"Batches of {size:,}, {what} on the slide, end at {percent(right[size])}, "
+        words += f"of {best} at {percent(right[best])}"
+        found.append(_larger(right[best], right[size], "image_classification.batch_size", words))
     return found
 
 
@@ -229,17 +177,17 @@ def hundred_layers(e: Evidence) -> list[Verdict]:
     """Batch norm lets the gradient through 100 layers."""
     alone = e.mean("eval/accuracy", normalization="batch", residual="false")
     neither = e.mean("eval/accuracy", normalization="none", residual="false")
-    words = f"100 layers with batch norm alone end at {_percent(alone)}, without it at {_percent(neither)}"
+    words = f"100 layers with batch norm alone end at {percent(alone)}, without it at {percent(neither)}"
     try:
         both = e.mean("eval/accuracy", normalization="batch", residual="true")
-        words += f", with batch norm and skips at {_percent(both)}"
+        words += f", with batch norm and skips at {percent(both)}"
     except NotMeasuredError:
         words += "; batch norm with skips has no number"
-    return [_verdict(alone > neither, f"{words}.")]
+    return [_larger(alone, neither, "depth", words)]
 
 
 def tendencies(e: Evidence) -> list[Verdict]:
-    """Each tendency of `study.json`, by its interval over fresh seeds."""
+    """Each tendency of `study.json`, by its interval over fresh seeds; who loses at † might win beyond."""
     from mi203jax.study.report import results_of  # scipy takes its time
     from mi203jax.study.statistics import Comparison
 
@@ -250,8 +198,12 @@ def tendencies(e: Evidence) -> list[Verdict]:
     for result in results_of(record):
         c: Comparison = result.comparison
         words = f"{result.first.name} > {result.second.name} on {result.setting}: {c.difference:+.3f}"
-        words += f" ({c.low:+.3f} to {c.high:+.3f}, 95 % over {c.n} seeds), {c.verdict}."
-        found.append(Verdict(kinds.get(c.verdict, "undecided"), words))
+        words += f" ({c.low:+.3f} to {c.high:+.3f}, 95 % over {c.n} seeds), {c.verdict}"
+        kind = kinds.get(c.verdict, "undecided")
+        worse = result.first if kind == "fails" else result.second
+        if kind != "undecided" and worse.is_at_edge:
+            kind, words = "undecided", f"{words}; but {worse.name} may do better beyond what was tried (†)"
+        found.append(Verdict(kind, f"{words}."))
     found += [Verdict("undecided", f"{words}.") for words in record.get("left_out", ())]
     if not found:
         raise NotMeasuredError("The study compared nothing")
@@ -269,19 +221,25 @@ def labels_pixels(e: Evidence) -> list[Verdict]:
 
 
 def everywhere_at_once(e: Evidence) -> list[Verdict]:
-    """A classifier that runs everywhere at once finds more than one that is run on every window."""
-    windows = e.of("sliding_window")
-    own, other = (of.mean("eval/ap50") for of in (e, windows))
-    steps = [f"{max(row.get('step') or 0 for row in of.rows):,}" for of in (e, windows)]
-    words = f"AP50 {own:.3f} everywhere at once, after {steps[0]} training examples; "
-    return [_verdict(own > other, f"{words}{other:.3f} window by window, after {steps[1]}.")]
+    """A classifier that runs everywhere at once finds more than one that is run on every window.
+
+    Who is behind and learnt from fewer examples might be ahead after as many.
+    """
+    both = (e, e.of("sliding_window"))
+    own, other = (of.mean("eval/ap50") for of in both)
+    steps, windows_steps = (max(row.get("step") or 0 for row in of.rows) for of in both)
+    words = f"AP50 {own:.3f} everywhere at once, after {steps:,} training examples; {other:.3f} window by "
+    words += f"window, after {windows_steps:,} (asked: more, after no more examples)."
+    if steps != windows_steps and (own > other) == (steps > windows_steps):
+        return [Verdict("undecided", words)]
+    return [_verdict(own > other, words)]
 
 
 def beats_components(e: Evidence) -> list[Verdict]:
     """A network's code loses less than as many principal components."""
     own, linear = e.mean("eval/squared_error"), e.mean("eval/pca_squared_error")
-    words = f"Squared error {own:.2f} of a test image; of as many principal components {linear:.2f}."
-    return [_verdict(own < linear, words)]
+    words = f"Squared error {own:.2f} of a test image; of as many principal components {linear:.2f}"
+    return [_verdict(own < linear, f"{words} (asked: less).")]
 
 
 def generates(e: Evidence) -> list[Verdict]:
@@ -289,7 +247,7 @@ def generates(e: Evidence) -> list[Verdict]:
     own, gaussian = e.mean("eval/frechet_distance"), e.mean("eval/gaussian_frechet_distance")
     floor = e.mean("eval/floor_frechet_distance")
     words = f"Fréchet distance {own:.2f} to real images; of as many real ones {floor:.2f}, of a Gaussian's "
-    return [_verdict(own < gaussian, f"{words}samples {gaussian:.1f}.")]
+    return [_verdict(own < gaussian, f"{words}samples {gaussian:.1f} (asked: less than that).")]
 
 
 # ---- recurrent networks ----
@@ -300,7 +258,8 @@ def remembers(e: Evidence) -> list[Verdict]:
     found = []
     for cell in dict.fromkeys(str(row.get("cell")) for row in e.rows):
         error, baseline = (e.mean(f"eval/{n}", cell=cell) for n in ("loss", "baseline"))
-        words = f"{cell}: squared error {error:.4f}; the best without memory {baseline:.4f}."
+        words = f"{cell}: squared error {error:.4f}; the best without memory {baseline:.4f} "
+        words += "(asked: less than half of it)."
         found.append(_verdict(error < baseline / 2, words))
     return found
 
@@ -324,7 +283,7 @@ def reads_any_length(e: Evidence) -> list[Verdict]:
     """Signals of variable length are told apart."""
     right = e.mean("eval/accuracy")
     words = (
-        f"{_percent(right)} of the signals are right, whatever their length (asked: {_percent(MOST_RIGHT)})."
+        f"{percent(right)} of the signals are right, whatever their length (asked: {percent(MOST_RIGHT)})."
     )
     return [_verdict(right >= MOST_RIGHT, words)]
 
@@ -332,7 +291,7 @@ def reads_any_length(e: Evidence) -> list[Verdict]:
 def predicts_characters(e: Evidence) -> list[Verdict]:
     """The next character costs fewer bits than by counts of five."""
     own, counted = e.mean("eval/bits"), e.mean("eval/five_gram_bits")
-    words = f"{own:.2f} bits a character; by counts of the four before it {counted:.2f}."
+    words = f"{own:.2f} bits a character; by counts of the four before it {counted:.2f} (asked: fewer)."
     return [_verdict(own < counted, words)]
 
 
@@ -344,7 +303,7 @@ def wins_without_score(e: Evidence) -> list[Verdict]:
     found = []
     for score in ("sparse", "dense"):
         wins = e.mean("eval/wins", score=score)
-        words = f"Learnt from the {score} score, the policy wins {_percent(wins)} of the games without it"
+        words = f"Learnt from the {score} score, the policy wins {percent(wins)} of the games without it"
         found.append(_verdict(wins > 0.5, f"{words} (asked: more than half)."))
     return found
 
@@ -352,27 +311,23 @@ def wins_without_score(e: Evidence) -> list[Verdict]:
 def fundamental_equation(e: Evidence) -> list[Verdict]:
     """Iterating the equation gives Q*."""
     error = e.mean("eval/value_iteration_error")
-    words = (
-        f"Iterated to its fixed point it is within {error:.1e} of policy iteration, which solves equations."
-    )
-    return [_verdict(error < EXACT, words)]
+    words = f"Iterated to its fixed point it is within {error:.1e} of policy iteration, which solves "
+    return [_verdict(error < EXACT, f"{words}equations {TO_BE_EXACT}.")]
 
 
 def linear_program_is_exact(e: Evidence) -> list[Verdict]:
     """The linear program gives Q*: with the expectation over s', and in the slide's form."""
     expected, per_successor = (e.mean(f"eval/{n}_error") for n in ("linear_program", "per_successor"))
-    slide = f"As on the slide, a constraint for each s' that is possible, it is off by {per_successor:.3g}"
-    slide += "." if per_successor < EXACT else ": an optimist's Q, where chance decides."
-    return [
-        _verdict(expected < EXACT, f"With the expectation over s' it is within {expected:.1e} of Q*."),
-        _verdict(per_successor < EXACT, slide),
-    ]
+    slide = f"As on the slide, a constraint for each s' that is possible, it is off by {per_successor:.3g} "
+    slide += TO_BE_EXACT + ("." if per_successor < EXACT else ": an optimist's Q, where chance decides.")
+    words = f"With the expectation over s' it is within {expected:.1e} of Q* {TO_BE_EXACT}."
+    return [_verdict(expected < EXACT, words), _verdict(per_successor < EXACT, slide)]
 
 
 def equals_dijkstra(e: Evidence) -> list[Verdict]:
     """The recursion finds the distances that Dijkstra's algorithm does."""
     right, sweeps = e.mean("eval/right"), e.mean("eval/sweeps")
-    words = f"{_percent(right)} of the distances equal Dijkstra's, after {sweeps:.0f} sweeps."
+    words = f"{percent(right)} of the distances equal Dijkstra's, after {sweeps:.0f} sweeps (asked: all)."
     return [_verdict(right == 1.0, words)]
 
 
@@ -382,7 +337,8 @@ def relu_alone(e: Evidence) -> list[Verdict]:
         [e.mean(f"eval/{n}", objective=o) for o in ("relu", "td")] for n in ("q_error", "return")
     )
     words = f"Alone it ends {own:.3g} off Q* in the mean and with a return of {won:.3g};"
-    words += f" DQN's squared error {td:.3g} off, with {by_td:.3g}."
+    words += f" DQN's squared error {td:.3g} off, with {by_td:.3g} "
+    words += "(asked: at most twice its error, and at least half its return)."
     if by_td <= 0:  # neither has learnt anything yet
         return [Verdict("undecided", words)]
     return [_verdict(own <= 2 * td and won >= by_td / 2, words)]

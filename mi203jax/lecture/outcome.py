@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mi203jax.configs.lecture import Form
+from mi203jax.core.html_report.reading import noted_figures
+from mi203jax.core.series_pages import DAMAGED
 from mi203jax.lecture.judges import Evidence
 from mi203jax.lecture.slide import Ran
 
@@ -56,23 +58,33 @@ class Outcome(NamedTuple):
         return self.error in ("", NOT_DRAWN)
 
     @property
+    def damaged(self) -> list[str]:
+        """The folders of its parts that cannot be read."""
+        return [row[DAMAGED] for row in self.rows if DAMAGED in row]
+
+    @property
     def evidence(self) -> Evidence:
         """What judges go by."""
         return Evidence(self.rows, self.texts)
 
     def figure(self, folder: Path, file: str) -> Path:
         """Where a figure is, in the folder of the lecture."""
-        if self.is_series:
-            return folder / "figures" / own_name(self.name, file)
-        return folder / "parts" / self.name / "figures" / file
+        return self._figures(folder) / (own_name(self.name, file) if self.is_series else file)
+
+    def _figures(self, folder: Path) -> Path:
+        return (folder if self.is_series else folder / "parts" / self.name) / "figures"
+
+    def drawn(self, folder: Path) -> list[Path]:
+        """The figures that were drawn, where it is finished: some may be lost since."""
+        return noted_figures(self._figures(folder).parent)
 
     def figures(self, folder: Path) -> list[Path]:
-        """All its figures that are there, what moves first."""
-        found = [
-            p for kind in ("*.gif", "*.png") for p in sorted(self.figure(folder, kind).parent.glob(kind))
-        ]
+        """All its figures that are there, or were once, what moves first."""
+        home = self._figures(folder)
+        found = sorted({*home.glob("*.gif"), *home.glob("*.png"), *self.drawn(folder)})
         prefix = own_name(self.name, "") if self.is_series else ""
-        return [path for path in found if path.name.startswith(prefix)]
+        own = [path for path in found if path.name.startswith(prefix)]
+        return sorted(own, key=lambda path: path.suffix != ".gif")
 
     def errors(self, folder: Path) -> list[str]:
         """The files, as the page links to them, that hold tracebacks of what failed."""

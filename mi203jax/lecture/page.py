@@ -3,6 +3,7 @@
 It loads nothing, as `report.html`. Links lead to the reports of the parts in the run's folder.
 """
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 from mi203jax.core.html_report.document import budget, document, heading
 from mi203jax.core.html_report.figure import Pictures
 from mi203jax.core.html_report.markup import Safe, join, tag
+from mi203jax.core.html_report.pictures import ABSENT, Picture
 from mi203jax.core.html_report.sections import duration
 from mi203jax.core.html_report.tables import fact_list
+from mi203jax.core.run_directory import read_provenance
+from mi203jax.core.series_pages import RUNNING
 from mi203jax.lecture.judges import Verdict
 from mi203jax.lecture.outcome import Outcome, outcome_of
 from mi203jax.lecture.pictures import embed_smaller
@@ -21,8 +25,8 @@ from mi203jax.lecture.sections import (
     anchor,
     figures_of,
     holes_of,
-    missing,
     other_section,
+    remedy,
     slide_section,
     title_of,
     verdict_word,
@@ -60,10 +64,11 @@ def page(
     paths = [*first, *(path for o in others for path in o.figures(folder)[:MOST])]
 
     def drawn(pictures: Pictures) -> str:
-        shelf = Shelf(folder, came, pictures, first)
+        shelf = Shelf(folder, came, pictures, _again(folder), first)
         return _page(shelf, slides, shown, others, provenance)
 
-    return drawn(embed_smaller(paths, budget(drawn({}), LIMIT)))
+    without = drawn(dict.fromkeys(paths, Picture("data:,")))
+    return drawn(embed_smaller(paths, budget(without, LIMIT)))
 
 
 def told(slides: Sequence[Slide], outcomes: Sequence[Outcome]) -> str:
@@ -72,10 +77,18 @@ def told(slides: Sequence[Slide], outcomes: Sequence[Outcome]) -> str:
     lines = [f"{v.kind:<10}{slide.title}: {v.words}" for _, slide, v in _judged(_shown(slides, came), came)]
     failed = [o for o in outcomes if o.error]
     lines += [
-        f"{'missing' if o.is_measured else 'failed':<10}{o.name}: {o.error}. Alone: {o.command}"
+        f"{'missing' if o.is_measured else 'failed':<10}{o.name}: {o.error.rstrip('.')}. Alone: {o.command}"
         for o in failed
     ]
     return "\n".join(lines)
+
+
+def _again(folder: Path) -> str:
+    """What tries again what is missing; "": nothing does, since the lecture was finished."""
+    file = folder / "provenance.json"
+    if file.is_file() and "finished" in read_provenance(file):
+        return ""
+    return shlex.join(["python", "launch.py", f"--resume={folder}"])
 
 
 def _shown(slides: Iterable[Slide], came: Mapping[str, Outcome]) -> list[Slide]:
@@ -116,7 +129,7 @@ def _page(
     text += "pictures may have fewer colours and frames than those in the folder."
     content = [
         tag("section", tag("p", text, class_="note")),
-        _failures(shelf),
+        _missing(shelf, shown, RUNNING in provenance),
         _facts(shelf, shown),
         _verdicts(shelf, shown),
     ]
@@ -132,28 +145,63 @@ def _mark(slide: Slide, shelf: Shelf) -> str:
     came = [outcome_of(ran, shelf.outcomes) for row in slide.rows for ran in row.runs]
     lost = [outcome for outcome in came if outcome and not outcome.is_measured]
     if lost:
-        return " (failed)" if any(outcome.is_over for outcome in lost) else " (not over)"
-    return " (without all figures)" * any(outcome.error for outcome in came if outcome)
+        is_damaged = all(outcome.damaged for outcome in lost)
+        over = " (damaged)" if is_damaged else " (failed)"
+        return over if any(outcome.is_over for outcome in lost) else " (not over)"
+    lacks = any(outcome.error for outcome in came if outcome) or any(holes_of(r, shelf) for r in slide.rows)
+    return " (without all figures)" * lacks
 
 
-def _failures(shelf: Shelf) -> Safe | None:
+def _missing(shelf: Shelf, shown: Sequence[Slide], is_running: bool) -> Safe | None:
     """What is missing, before anything else."""
+    found = [*_failures(shelf, is_running), *_lost_figures(shelf, shown)]
+    return tag("div", *found, class_="banner", role="note") if found else None
+
+
+def _failures(shelf: Shelf, is_running: bool) -> list[Safe]:
+    """Which runs are missing, and what helps."""
     failed = [o for o in shelf.outcomes.values() if o.error]
     if not failed:
-        return None
-    lines = [
-        tag("li", tag("code", o.name), f": {missing(o, shelf.folder)}. Alone: ", tag("code", o.command))
-        for o in failed
-    ]
-    again = tag("code", f"python launch.py --resume={shelf.folder}")
+        return []
     said = {
-        "failed": any(o.is_over and not o.is_measured for o in failed),
-        "did not come to their end": not all(o.is_over for o in failed),
+        "failed": any(o.is_over and not (o.is_measured or o.damaged) for o in failed),
+        "cannot be read": any(o.damaged for o in failed),
+        "are not over" if is_running else "did not come to their end": not all(o.is_over for o in failed),
         "lack figures": any(o.is_measured for o in failed),
     }
     what = ", or ".join(words for words, is_so in said.items() if is_so)
-    text = (f"{len(failed)} of {len(shelf.outcomes)} runs {what}. ", again, " tries them again.")
-    return tag("div", tag("p", *text), tag("ul", *lines), class_="banner", role="note")
+    text = [f"{len(failed)} of {len(shelf.outcomes)} runs {what}. "]
+    if is_running:
+        text.append("The lecture is going on: what follows is what there was until now. ")
+    elif not shelf.again:
+        text.append("The lecture was finished, and --resume runs nothing of it again. ")
+    if shelf.again and (not is_running or any(o.is_over for o in failed)):
+        once = ", once it has ended" * is_running
+        text += [tag("code", shelf.again), f" tries them again{once}."]
+    lines = [tag("li", tag("code", o.name), *remedy(o, shelf)) for o in failed]
+    return [tag("p", *text), tag("ul", *lines)]
+
+
+def _lost_figures(shelf: Shelf, shown: Sequence[Slide]) -> list[Safe]:
+    """Which figures are missing, where, and what draws them; but of runs that lack all of them."""
+    lines = []
+    for path, (where, outcome) in _holes(shelf, shown).items():
+        if not outcome.error:
+            link = tag("a", path.relative_to(shelf.folder).as_posix(), href=f"#{where}")
+            note = f": {shelf.pictures.get(path, ABSENT).note} "
+            lines.append(tag("li", link, note, tag("code", outcome.command), " draws it."))
+    text = f"Figures that are not there, or cannot be read: {len(lines)}. Each command makes a new folder."
+    return [tag("p", text), tag("ul", *lines)] if lines else []
+
+
+def _holes(shelf: Shelf, shown: Sequence[Slide]) -> dict[Path, tuple[str, Outcome]]:
+    """The figures that slides lack: where each is missed first, and whose it is."""
+    found: dict[Path, tuple[str, Outcome]] = {}
+    for i, slide in enumerate(shown):
+        for j, row in enumerate(slide.rows):
+            for path, outcome in holes_of(row, shelf).items():
+                found.setdefault(path, (anchor(i, j), outcome))
+    return found
 
 
 def _facts(shelf: Shelf, shown: Sequence[Slide]) -> Safe:
@@ -161,11 +209,10 @@ def _facts(shelf: Shelf, shown: Sequence[Slide]) -> Safe:
     kinds = [verdict.kind for _, _, verdict in _judged(shown, shelf.outcomes)]
     facts = {"runs": f"{sum(o.is_measured for o in outcomes)} of {len(outcomes)}"}
     facts |= {"claims that hold": str(kinds.count("holds")), "that fail": str(kinds.count("fails"))}
-    holes = {path for s in shown for row in s.rows for path in holes_of(row, shelf.folder, shelf.outcomes)}
     others = {
         "undecided": kinds.count("undecided"),
         "not run": kinds.count("not run"),
-        "figures missing": len(holes),
+        "figures missing": len(_holes(shelf, shown)),
     }
     facts |= {name: str(number) for name, number in others.items() if number}
     return fact_list(facts | {"time of the programs": duration(sum(o.seconds for o in outcomes))})

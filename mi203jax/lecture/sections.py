@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from mi203jax.core.html_report.figure import Pictures, figure
 from mi203jax.core.html_report.markup import Safe, join, tag
+from mi203jax.core.html_report.pictures import ABSENT
 from mi203jax.core.html_report.tables import fact_list, table
 from mi203jax.core.html_report.tables import shown as shown_as
 from mi203jax.core.results import fields_in
@@ -19,6 +20,10 @@ MOST = 4
 """Figures of an experiment that is on no slide."""
 
 
+NOTHING = "Nothing was measured that it could be judged by."
+"""Where a judge says nothing."""
+
+
 class Shelf(NamedTuple):
     """What the page takes its contents from.
 
@@ -26,12 +31,14 @@ class Shelf(NamedTuple):
         folder: of the run.
         outcomes: by their names.
         pictures: by their files.
+        again: the command that tries again what is missing; "": none does.
         first: where on the page each of them is shown: the anchor of the first row that names it.
     """
 
     folder: Path
     outcomes: Mapping[str, Outcome]
     pictures: Pictures
+    again: str
     first: Mapping[Path, str]
 
 
@@ -65,7 +72,9 @@ def other_section(outcome: Outcome, shelf: Shelf) -> Safe:
     contents = seen(Ran(outcome.experiment, outcome.form.sweep), tuple(dict.fromkeys(names)), shelf)
     prefix = own_name(outcome.name, "")
     named = [(p, p.name.removeprefix(prefix)) for p in outcome.figures(shelf.folder)[:MOST]]
-    shown = [figure(path, shelf.pictures, outcome.name, name=own) for path, own in named]
+    shown = [
+        figure(path, shelf.pictures, outcome.name, name=own, again=outcome.command) for path, own in named
+    ]
     figures = tag("div", *shown, class_="figures") if shown else None
     return tag("div", tag("h3", outcome.name), *contents, figures, class_="claim", id=f"other-{outcome.name}")
 
@@ -109,7 +118,9 @@ def verdicts(row: Row, outcomes: Mapping[str, Outcome]) -> list[Verdict]:
         return []
     beside = {o.experiment: o.rows for o in came[1:] if o}
     is_lost = any(o is None or not o.is_measured for o in came)
-    return verdicts_of(row.judge, came[0].evidence._replace(beside=beside), is_lost)
+    found = verdicts_of(row.judge, came[0].evidence._replace(beside=beside), is_lost)
+    # A claim of which nothing is said would be a missing row.
+    return found or [Verdict("not run" if is_lost else "undecided", NOTHING)]
 
 
 def verdict_word(verdict: Verdict) -> Safe:
@@ -137,7 +148,7 @@ def seen(ran: Ran, metrics: Sequence[str], shelf: Shelf) -> list[Safe]:
     outcome = outcome_of(ran, shelf.outcomes)
     if outcome is None:
         return [tag("p", "Not part of this run: ", tag("code", _command(ran)), class_="note")]
-    found = [_hole(outcome, shelf.folder)] if outcome.error else []
+    found = [_hole(outcome, shelf)] if outcome.error else []
     if not outcome.is_series:  # its trials are of several experiments
         found += number_table(outcome.name, numbers(outcome.rows, metrics))
     links = [tag("a", name, href=href) for href, name in outcome.files(shelf.folder).items()]
@@ -158,13 +169,22 @@ def number_table(name: str, rows: Sequence[Mapping[str, Any]]) -> list[Safe]:
     return [table(caption, list(rows[0]), [[*row.values()] for row in rows])] if rows else []
 
 
-def _hole(outcome: Outcome, folder: Path) -> Safe:
+def _hole(outcome: Outcome, shelf: Shelf) -> Safe:
     """What is missing of it, with the command that tries it alone, and the tracebacks."""
     verb = " failed" * (outcome.is_over and not outcome.is_measured)
-    links = [tag("a", file.rpartition("/")[2], href=file) for file in outcome.errors(folder)]
+    verb = " cannot be read" if outcome.damaged else verb
+    links = [tag("a", file.rpartition("/")[2], href=file) for file in outcome.errors(shelf.folder)]
     errors = [part for link in links for part in (", ", link)]
-    text = (tag("strong", outcome.name + verb), f": {missing(outcome, folder)}. Alone: ")
-    return tag("p", *text, tag("code", outcome.command), *errors, class_="hole")
+    return tag("p", tag("strong", outcome.name + verb), *remedy(outcome, shelf), *errors, class_="hole")
+
+
+def remedy(outcome: Outcome, shelf: Shelf) -> list[str]:
+    """Why something is missing, and what helps."""
+    found = [f": {missing(outcome, shelf.folder).rstrip('.')}. "]
+    if outcome.damaged and shelf.again:
+        folders = ", ".join(outcome.damaged)
+        found += ["Delete ", tag("code", folders), ", and ", tag("code", shelf.again), " runs it again. "]
+    return [*found, "Alone: ", tag("code", outcome.command)]
 
 
 def missing(outcome: Outcome, folder: Path) -> str:
@@ -213,19 +233,36 @@ def figures_of(row: Row, folder: Path, outcomes: Mapping[str, Outcome]) -> list[
 
 
 def place(shown: Shown, ran: Ran, folder: Path, outcomes: Mapping[str, Outcome]) -> Path:
-    """Where a figure lies: with the run that a row names, or else with the first of its experiment."""
-    own, first = (outcome_of(r, outcomes) for r in (ran, Ran(ran.experiment)))
-    paths = [o.figure(folder, shown.file) for o in (own, first) if o]
-    return paths[1] if paths[1].is_file() and not (paths[0].is_file() or shown.of_sweep) else paths[0]
+    """Where a figure of a run that was to run lies, or ought to."""
+    return keeper(shown, ran, folder, outcomes).figure(folder, shown.file)
 
 
-def holes_of(row: Row, folder: Path, outcomes: Mapping[str, Outcome]) -> list[Path]:
-    """The figures that a row lacks; none of a run that failed, of which that is told."""
+def keeper(shown: Shown, ran: Ran, folder: Path, outcomes: Mapping[str, Outcome]) -> Outcome:
+    """Whose figure it is: of the run that a row names, or else of the first of its experiment."""
+    found = [o for o in (outcome_of(ran, outcomes), outcome_of(Ran(ran.experiment), outcomes)) if o]
+    own, first = found[0], found[-1]
+
+    def has(outcome: Outcome) -> bool:
+        path = outcome.figure(folder, shown.file)
+        return path.is_file() or path in outcome.drawn(folder)
+
+    return first if has(first) and not (shown.of_sweep or has(own)) else own
+
+
+def holes_of(row: Row, shelf: Shelf) -> dict[Path, Outcome]:
+    """Figures that a row lacks, or that cannot be read, and whose; of a run that failed none."""
+    folder, outcomes = shelf.folder, shelf.outcomes
     outcome = outcome_of(row.runs[0], outcomes)
     if outcome is None or not (outcome.is_measured or figures_of(row, folder, outcomes)):
-        return []
-    paths = [place(shown, row.runs[0], folder, outcomes) for shown in row.figures if not shown.of_sweep]
-    return [path for path in paths if not path.is_file()]
+        return {}
+    found = {}
+    for shown in row.figures:
+        whose = keeper(shown, row.runs[0], folder, outcomes)
+        path = whose.figure(folder, shown.file)
+        is_due = not shown.of_sweep or path.is_file() or path in whose.drawn(folder)
+        if is_due and shelf.pictures.get(path, ABSENT).is_lost:
+            found[path] = whose
+    return found
 
 
 def pictures(row: Row, where: str, shelf: Shelf) -> list[Safe]:
@@ -233,14 +270,15 @@ def pictures(row: Row, where: str, shelf: Shelf) -> list[Safe]:
     outcome = outcome_of(row.runs[0], shelf.outcomes)
     if outcome is None:
         return []
-    lacking = holes_of(row, shelf.folder, shelf.outcomes)
+    lacking = holes_of(row, shelf)
     found, above = [], []
     for shown in row.figures:
         path = place(shown, row.runs[0], shelf.folder, shelf.outcomes)
         if shelf.first.get(path, where) != where:
             above.append(_above(shown, shelf.first[path]))
         elif path.is_file() or path in lacking:
-            found.append(figure(path, shelf.pictures, outcome.name, next(iter(row.metrics), ""), shown.file))
+            whose = (outcome.name, next(iter(row.metrics), ""), shown.file)
+            found.append(figure(path, shelf.pictures, *whose, lacking.get(path, outcome).command))
     return [*above, *([tag("div", *found, class_="figures")] if found else [])]
 
 

@@ -43,8 +43,7 @@ class Row(NamedTuple):
         remark: words after the functions.
         standard: dotted names of the standard form, where the slide's own is another.
         metrics: the numbers that tell of it.
-        judge: says whether the claim holds; None: it claims nothing that a number could bear out, unless it
-            `is_seen`.
+        judge: says whether the claim holds; None: it states no order of numbers, unless it `is_seen`.
         is_seen: whether it claims something that only the figures show.
     """
 

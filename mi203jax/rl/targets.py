@@ -11,7 +11,7 @@ def td_target(
     q_next: jax.Array,
     q_next_select: jax.Array | None = None,
 ) -> jax.Array:
-    """R + γ max_a Q(s', a): the right-hand side of the fundamental equation, sampled.
+    """r + γ max_a Q(s', a): the right-hand side of the fundamental equation, sampled.
 
     Args:
         reward: r, `[...]`.

@@ -8,8 +8,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from mi203jax.core.config import BaseConfig, RunConfig, parse_value
+from mi203jax.core.config import BaseConfig, RunConfig
 from mi203jax.core.errors import UsageError
+from mi203jax.core.fields import parse_value
 from mi203jax.core.space import Distribution, parse_axis
 from mi203jax.core.trials import SearchMethod, Sweep, label, varied_fields
 from mi203jax.study.claim import Arm, Claim, Fields, Setting

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mi203jax.core.config import format_value
+from mi203jax.core.fields import format_value
 from mi203jax.core.trials import counted
 from mi203jax.study.figures import LEVEL, measure, names, place, scores
 from mi203jax.study.result import ArmResult, Result, corrected, from_json

@@ -14,18 +14,15 @@ import pytest
 from mi203jax.core.config import (
     RunConfig,
     config,
-    describe,
-    format_value,
     from_dict,
-    parse_value,
     static,
     static_part,
     to_dict,
     traced,
-    type_name,
     without_traced,
 )
 from mi203jax.core.errors import UsageError
+from mi203jax.core.fields import describe, format_value, parse_value, type_name
 
 
 @config

@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import itertools
+import json
 import re
 import shlex
 import subprocess
@@ -15,6 +16,7 @@ from PIL import Image
 
 from mi203jax.core.errors import UsageError
 from mi203jax.core.html_report import write_report
+from mi203jax.core.html_report.alt_texts import alt_text, title
 from mi203jax.core.html_report.command import command_of
 from mi203jax.core.html_report.markup import escape, tag
 from mi203jax.core.html_report.reading import number_of, read_run
@@ -32,6 +34,7 @@ from tests.core.report_runs import (
     make,
     report,
 )
+from tests.core.test_report_pictures import CHROMIUM
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +101,29 @@ class TestPage:
         means = [float(row[names.index("mean of eval/score")]) for row in rows]
         assert means == pytest.approx([0.545, 0.525, 0.505])
         assert {row[names.index("seeds")] for row in rows} == {"2"}
+
+    def test_settings_are_set_against_the_best_in_the_words_of_the_screen(self, tmp_path):
+        ends = [[0.9, 0.8, 0.7], [0.8, 0.9, 0.2], [0.6, 0.45, 0.4]]
+        values = [v for own in ends for v in own]
+        page = report(make(tmp_path / "a", ("rate=0.1,0.2,0.3",), seeds=3, values=values))
+        names, *rows = page.table("rate")
+        assert [row[names.index("against the best")] for row in rows] == [
+            "best",
+            "not distinguishable",
+            "worse",
+        ]
+        assert "yes" not in [cell for row in rows for cell in row]
+
+    def test_settings_without_a_pair_of_seeds_are_not_judged(self, tmp_path):
+        path = make(tmp_path, ("rate=0.1,0.2,0.3",), seeds=2)
+        lines = (path / "results.csv").read_text().splitlines()
+        lost = [",".join(["diverged" if t == "done" else t for t in line.split(",")]) for line in lines]
+        (path / "results.csv").write_text(
+            "\n".join([*lines[:2], lost[2], lost[3], lost[4], *lines[5:]]) + "\n"
+        )
+        names, *rows = report(path).table("rate")
+        found = {row[0]: row[names.index("against the best")] for row in rows}
+        assert found == {"0.3": "best", "0.1": "too few seeds to tell", "0.2": ""}
 
     def test_the_smallest_comes_first_where_smaller_is_better(self, tmp_path):
         page = report(make(tmp_path, seeds=3, values=[0.5, 0.25, 0.75], origin=ORIGIN | {"best": "min"}))
@@ -270,6 +296,48 @@ class TestRefusals:
             write_report([make(tmp_path / "a")], find, tmp_path / "b" / "c.html")
 
 
+SEEN = """
+const part = (selector, name) => getComputedStyle(document.querySelector(selector))[name];
+const found = {
+  dark: matchMedia("(prefers-color-scheme: dark)").matches,
+  background: part("body", "backgroundColor"),
+  texts: [part("body", "color"), part(".note", "color"), part("a", "color"), part(".status", "color")],
+  cards: [part("th", "backgroundColor"), part(".scroll", "backgroundColor"), part("pre", "backgroundColor")],
+};
+document.body.append(Object.assign(document.createElement("output"), {textContent: JSON.stringify(found)}));
+"""
+
+
+def brightness(colour):
+    """Relative luminance of `rgb(r, g, b)` (WCAG 2)."""
+    parts = [int(n) / 255 for n in re.findall(r"\d+", colour)]
+    assert len(parts) == 3
+    return sum(
+        w * (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4)
+        for w, p in zip((0.2126, 0.7152, 0.0722), parts, strict=True)
+    )
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+@pytest.mark.parametrize(("setting", "dark"), [(0, True), (1, False)])
+def test_is_light_and_dark_as_the_reader_likes_it(tmp_path, sweep, setting, dark):
+    source = write_report([sweep], find, tmp_path / "page.html").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(SEEN.encode()).digest()).decode()
+    source = source.replace("script-src ", f"script-src 'sha256-{digest}' ")
+    (tmp_path / "page.html").write_text(source.replace("</body>", f"<script>{SEEN}</script></body>"))
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'user'}"]
+    flags += [f"--blink-settings=preferredColorScheme={setting}", "--dump-dom"]
+    asked = [CHROMIUM, *flags, (tmp_path / "page.html").as_uri()]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=300, check=True)
+    found = json.loads(re.findall("<output>(.*?)</output>", done.stdout)[0])
+    assert found["dark"] == dark
+    assert found["background"] == ("rgb(21, 24, 27)" if dark else "rgb(252, 252, 250)")
+    for below in map(brightness, (found["background"], *found["cards"])):
+        assert (below < 0.05) == dark
+        for text in map(brightness, found["texts"]):
+            assert (max(text, below) + 0.05) / (min(text, below) + 0.05) > 4.5
+
+
 class TestParts:
     def test_markup_escapes_by_default(self):
         assert tag("a", "<b>", tag("i", "&"), None, href='"', hidden=True, id=None) == (
@@ -289,6 +357,30 @@ class TestParts:
     )
     def test_duration(self, seconds, words):
         assert duration(seconds) == words
+
+    @pytest.mark.parametrize(
+        ("name", "caption", "words"),
+        [
+            ("forest_wins", "Forest wins", "how far wins differs between both sides of each claim"),
+            ("luck_success", "Luck success", "The best success of the first draws"),
+            ("trends-luck", "Luck (trends)", "The best of the first draws"),
+            (
+                "trends.reinforcement-forest_wins",
+                "Forest wins (trends.reinforcement)",
+                "how far wins differs",
+            ),
+            ("x-ray_image", "X-ray image", "Figure: X-ray image"),
+        ],
+    )
+    def test_figures_of_a_study_are_told_in_words(self, name, caption, words):
+        assert title(name) == caption
+        told = alt_text(name, "lecture", "eval/wins")
+        assert words in told
+        run = re.findall(r"\((.*)\)", caption)
+        assert told.endswith(f". Experiment: {', '.join(['lecture', *run])}.")
+
+    def test_a_learning_curve_promises_no_band(self):
+        assert "a band, where there is one," in alt_text("learning_curve", "x", "eval/loss")
 
     def test_does_not_import_jax(self):
         code = "import sys, mi203jax.core.html_report; sys.exit('jax' in sys.modules)"

@@ -8,9 +8,9 @@ from PIL import Image
 
 from mi203jax.core.errors import UsageError
 from mi203jax.core.html_report import write_report
-from mi203jax.core.html_report.comparison import curve_of, differing_fields, names
+from mi203jax.core.html_report.comparison import DPI, curve_of, differing_fields, names
 from mi203jax.core.html_report.reading import read_run
-from tests.core.report_runs import ORIGIN, find, make, png, report
+from tests.core.report_runs import ORIGIN, Small, find, make, png, report
 
 
 def compared(tmp_path, *runs):
@@ -66,9 +66,28 @@ class TestCurves:
         colours = {c for _, c in drawn.convert("RGB").getcolors(1 << 20)}
         assert {(31, 119, 180), (255, 127, 14)} <= colours  # a line each
 
+    def test_many_runs_are_named_below_the_curves(self, tmp_path):
+        runs = [make(tmp_path / f"{i}-{'long' * 20}") for i in range(12)]
+        (image,) = compared(tmp_path, *runs).all("img")
+        drawn = Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2])))
+        assert drawn.size == (int(image["width"]), int(image["height"]))
+        edges = [
+            drawn.convert("L").crop(box)
+            for box in ((0, 0, 3, drawn.height), (0, drawn.height - 3, *drawn.size))
+        ]
+        assert [edge.getextrema() for edge in edges] == [(255, 255)] * 2  # nothing is cut off
+        assert drawn.height > 4.4 * DPI + 12 * 0.12 * DPI
+
     def test_a_curve_is_the_mean_over_the_seeds_of_the_best_setting(self, tmp_path):
         run = read_run(make(tmp_path, ("rate=0.1,0.5",), seeds=2, values=[0.1, 0.2, 0.5, 0.7]), find)
         assert curve_of(run) == pytest.approx({5: 0.3, 10: 0.6})
+
+    def test_games_are_drawn_against_their_frames(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(Small, "frames_per_step", 4)
+        runs = [make(tmp_path / n, values=[0.5]) for n in "ab"]
+        assert curve_of(read_run(runs[0], find)) == {20: 0.25, 40: 0.5}
+        (image,) = compared(tmp_path, *runs).all("img")
+        assert image["alt"].startswith("Lines of eval/score against frames, ")
 
     def test_there_is_none_of_one_run_or_of_what_is_damaged(self, tmp_path):
         runs = [make(tmp_path / n) for n in "ab"]

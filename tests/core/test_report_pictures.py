@@ -2,11 +2,13 @@
 
 import base64
 import hashlib
+import io
 import json
 import re
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
@@ -14,7 +16,7 @@ from mi203jax.core.html_report import write_report
 from mi203jax.core.html_report.alt_texts import KNOWN, alt_text
 from mi203jax.core.html_report.page import LIMIT
 from mi203jax.core.html_report.pictures import embed
-from tests.core.report_runs import find, gif, hostile_sweep, make, png, report
+from tests.core.report_runs import ORIGIN, find, gif, hostile_sweep, make, png, report
 
 
 class TestPictures:
@@ -30,6 +32,18 @@ class TestPictures:
         assert page.text.count("It cannot be read") == 2
         assert "figures/torn.png" in page.text
 
+    def test_one_that_was_drawn_and_lost_is_a_hole_with_the_command(self, tmp_path):
+        noted = ORIGIN | {"figures": ["margins.png", "still.gif", "../x.png", 3]}
+        path = make(tmp_path, origin=noted)
+        gif(path / "figures" / "still.gif", frames=2)
+        page = report(path)
+        command = "python launch.py --exp=small draws it, in a folder of its own."
+        assert f"figures/margins.png It is not there. {command}" in page.text
+        assert page.text.count("It is not there.") == 1
+        assert len(page.all("img")) == 1
+        make(tmp_path / "other", origin=ORIGIN | {"figures": "margins.png"})
+        assert "There are no figures." in report(tmp_path / "other").text
+
     def test_no_figures(self, tmp_path):
         assert "There are no figures." in report(make(tmp_path)).text
 
@@ -44,6 +58,12 @@ class TestPictures:
         assert found[files[1]].width < 1300
         assert sum(len(p.source) for p in found.values()) < budget * 4 / 3 + 100
 
+    def test_how_far_it_is_is_logged(self, tmp_path, caplog):
+        png(tmp_path / "a.png")
+        with caplog.at_level("INFO"):
+            embed([tmp_path / "a.png", tmp_path / "absent.png"], 10**6)
+        assert caplog.messages == ["picture 1 of 2", "picture 2 of 2"]
+
     def test_an_animation_is_thinned_and_lasts_as_long(self, tmp_path):
         gif(tmp_path / "a.gif", 33)
         size = (tmp_path / "a.gif").stat().st_size
@@ -52,6 +72,19 @@ class TestPictures:
         (tmp_path / "b.gif").write_bytes(base64.b64decode(picture.source.partition(",")[2]))
         durations = [f.info["duration"] for f in ImageSequence.Iterator(Image.open(tmp_path / "b.gif"))]
         assert durations == [100] * 16 + [50]
+
+    def test_what_is_thinned_keeps_its_colours(self, tmp_path):
+        """One palette for all frames; a hue moves through these."""
+        x = np.linspace(0, 255, 64, dtype=np.uint8)
+        frames = [np.stack([np.roll(x, 3 * i), x, x[::-1]], -1)[None].repeat(40, 0) for i in range(16)]
+        images = [Image.fromarray(frame) for frame in frames]
+        path = tmp_path / "a.gif"
+        images[0].save(path, save_all=True, append_images=images[1:], duration=50)
+        picture = embed([path], int(path.stat().st_size * 0.7))[path]
+        assert "one of 2 frames" in picture.note
+        thinned = Image.open(io.BytesIO(base64.b64decode(picture.source.partition(",")[2])))
+        for frame, image in zip(frames[::2], ImageSequence.Iterator(thinned), strict=True):
+            assert np.abs(np.asarray(image.convert("RGB"), int) - frame).mean() < 4
 
     def test_what_does_not_fit_is_a_hole(self, tmp_path):
         gif(tmp_path / "a.gif", 6)

@@ -84,7 +84,8 @@ class TestOpen:
         [
             ("config.json", "{", "config.json is damaged"),
             ("config.json", "[]", "config.json is damaged"),
-            ("config.json", "{}", "config.json is damaged"),
+            ("config.json", "{}", "config.json is damaged, or another program's: it has no 'version'."),
+            ("config.json", '{"version": "3"}', "config.json: it was begun by mi203jax 3, this is"),
             ("config.json", b"\xff\xfe", "config.json is damaged"),
             ("pieces/0/status.json", '[{"status": "dne"}]', "status.json is damaged"),
             ("pieces/0/status.json", '[{"step": "x"}]', "status.json is damaged"),
@@ -108,6 +109,18 @@ class TestOpen:
         (tmp_path / file).write_bytes(text if isinstance(text, bytes) else text.encode())
         with pytest.raises(UsageError, match=message):
             reopen(tmp_path)
+
+    def test_without_its_provenance(self, tmp_path):
+        create(tmp_path).close()
+        (tmp_path / "provenance.json").unlink()
+        with pytest.raises(UsageError, match=r"provenance\.json is missing") as caught:
+            reopen(tmp_path)
+        assert str(caught.value).count(str(tmp_path)) == 1
+
+    def test_a_file(self, tmp_path):
+        (tmp_path / "x").touch()
+        with pytest.raises(UsageError, match="this is a file, expected the folder of a run"):
+            reopen(tmp_path / "x")
 
     @pytest.mark.parametrize(
         ("change", "message"),

@@ -105,6 +105,8 @@ class TestBegin:
         for name in ("learning_curve", "comparison"):
             assert Image.open(tmp_path / "figures" / f"{name}.png").size[0] > 500
         assert Image.open(tmp_path / "figures" / "still.gif").format == "GIF"
+        noted = json.loads((tmp_path / "provenance.json").read_text())["figures"]
+        assert sorted(noted) == sorted(path.name for path in (tmp_path / "figures").iterdir())
 
     def test_static_sweeps_run_group_by_group(self, tmp_path):
         begin(tmp_path, "dimension=1,3", "learning_rate=0.1,0.05")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex, to_rgb
 
 from mi203jax.core import sweep_figures
 from mi203jax.core.piece_folder import Status
@@ -77,13 +78,11 @@ class TestLearningCurves:
         assert (band.min(), band.max()) == pytest.approx(
             (t_interval([0.0, 10.0])[0], t_interval([5.0, 15.0])[1])
         )
-        assert [t.get_text() for t in axes.get_legend().get_texts()] == [
-            f"learning_rate={r} mean of 2 seeds, 95 %" for r in (0.1, 0.2)
-        ]
 
     def test_one_trial(self):
-        axes = sweep_figures.learning_curves(TRIALS[:1], RECORDS[:1], "eval/loss", "toy").axes[0]
-        assert [list(line.get_ydata()) for line in axes.lines] == [[0]]
+        figure = sweep_figures.learning_curves(TRIALS[:1], RECORDS[:1], "eval/loss", "toy")
+        assert [list(line.get_ydata()) for line in figure.axes[0].lines] == [[0]]
+        assert not figure.legends
 
     def test_seeds_that_ended_early_do_not_bend_the_mean(self):
         records = [r for r in RECORDS if r["trial"] != 1 or r["step"] == 0]
@@ -105,6 +104,67 @@ class TestLearningCurves:
         assert axes.get_xlabel() == "frames"
         axes = sweep_figures.learning_curves(TRIALS, RECORDS, "eval/loss", "toy").axes[0]
         assert axes.get_xlabel() == "steps"
+
+
+LONG = ("dimension", "learning_rate", "noise", "per_iteration", "total_steps")
+
+
+class TestLegend:
+    @staticmethod
+    def of(*assignments, **options):
+        return drawn(trials(*assignments, **options))["learning_curve"]
+
+    @pytest.mark.parametrize(
+        "assignments",
+        [
+            ("learning_rate=0.1,0.2",),
+            ("learning_rate=log(0.001,1,14)",),
+            ("learning_rate=log(0.001,1,7)", "noise=0,1"),
+            ("learning_rate=log(0.001,1,20)", "noise=0,1"),
+            tuple(f"{field}=123456789,987654321" for field in LONG),
+        ],
+    )
+    def test_is_within_the_picture_and_outside_of_the_axes(self, assignments):
+        figure = self.of(*assignments, seeds=2)
+        figure.set_dpi(150)  # as it is saved
+        figure.draw_without_rendering()
+        (legend,) = figure.legends
+        assert len(legend.get_texts()) == len(figure.axes[0].lines)
+        whole, box = figure.bbox, legend.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= whole.x1
+        assert 0 <= box.y0 < box.y1 <= figure.axes[0].get_tightbbox().y0
+        assert figure.axes[0].get_window_extent().height > 3 * figure.dpi
+        assert (figure.get_figwidth() > 7) == (len(assignments) == len(LONG))
+
+    def test_each_line_has_its_colour_and_neighbours_in_value_are_neighbours(self):
+        for number in (8, 14, 40):
+            figure = self.of("learning_rate=" + ",".join(f"{number - i}" for i in range(number)))
+            lines = figure.axes[0].lines
+            assert len({to_hex(line.get_color()) for line in lines}) == number
+            named = [int(t.get_text().partition("=")[2]) for t in figure.legends[0].get_texts()]
+            assert named == list(range(1, number + 1))
+            greens = [to_rgb(line.get_color())[1] for line in lines]
+            assert (greens == sorted(greens)) == (number > 10)
+
+    @pytest.mark.parametrize(
+        ("assignments", "seeds", "heading"),
+        [
+            (("learning_rate=0.1,0.2",), 2, "mean of 2 seeds, band: 95 % interval"),
+            (("learning_rate=0.1,0.2",), 1, ""),
+            (("learning_rate=lin(1,9,9)",), 2, "mean of 2 seeds"),
+        ],
+    )
+    def test_names_bands_where_there_are_some(self, assignments, seeds, heading):
+        figure = self.of(*assignments, seeds=seeds)
+        assert figure.legends[0].get_title().get_text() == heading
+        assert bool(figure.axes[0].collections) == ("band" in heading)
+
+    def test_of_one_arm_says_what_its_line_is(self):
+        (text,) = self.of(seeds=3).legends[0].get_texts()
+        assert text.get_text() == "mean of 3 seeds, band: 95 % interval"
+
+    def test_many_arms_have_none(self):
+        assert not self.of("learning_rate=lin(1,41,41)").legends
 
 
 class TestAgainstField:

@@ -1,5 +1,6 @@
 """`lecture.html` of outcomes that lie on the disk, read by the standard library and by a browser."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,13 +10,13 @@ from urllib.parse import unquote
 import pytest
 
 from mi203jax.configs.lecture import Form
+from mi203jax.core.series_pages import DAMAGED, RUNNING
 from mi203jax.lecture import page as module
 from mi203jax.lecture.judges import Verdict
-from mi203jax.lecture.outcome import NOT_DRAWN, STOPPED, Outcome
+from mi203jax.lecture.outcome import NOT_DRAWN, NOT_RUN, STOPPED, Outcome
 from mi203jax.lecture.page import page, told
-from mi203jax.lecture.sections import numbers, prose
 from mi203jax.lecture.slide import Ran, Row, Shown, Slide
-from tests.core.report_runs import HOSTILE, ORIGIN, Page, gif, png
+from tests.core.report_runs import HOSTILE, ORIGIN, Page, gif, make, png
 
 ROWS = [
     {
@@ -97,8 +98,8 @@ class TestPage:
             "Value of each action in each state. Experiment: one.",
             "Animation: the trained agent plays; what it sees, the value of each action, and the one it takes. "
             "Experiment: one.",
-            "The objective against training steps, a line for each setting; bands are 95 % intervals. "
-            "Experiment: other.",
+            "The objective against training steps, a line for each setting; a band, where there is one, is the "
+            "95 % interval of the mean over seeds. Experiment: other.",
         ]
 
     def test_what_holds_is_told_at_the_top(self, made):
@@ -116,6 +117,14 @@ class TestPage:
         assert "Second (failed)" in made.text
         assert not any("onerror" in a for _, a in made.tags)
         assert "mi203jax.nowhere.f cannot be read: mi203jax.nowhere is not there." in made.text
+
+    def test_a_judge_who_says_nothing_leaves_no_missing_row(self, tmp_path):
+        slides = [Slide("Premier", (SLIDES[0].rows[0]._replace(judge=lambda evidence: []),))]
+        nothing = "Nothing was measured that it could be judged by."
+        assert told(slides, [outcome("one")]).splitlines() == [f"undecided Premier: {nothing}"]
+        lost = [outcome("one", [], error=NOT_RUN)]
+        assert told(slides, lost).splitlines()[0] == f"not run   Premier: {nothing}"
+        assert page(tmp_path, slides, lost, ORIGIN).count(nothing) == 2  # there, and at the top
 
     def test_what_was_not_run_is_told_with_its_command(self, made):
         assert "which is not part of this run: python launch.py --exp=one --sweep=wide" in made.text
@@ -159,6 +168,41 @@ class TestPage:
             tmp_path, SLIDES, outcomes, ORIGIN
         )
 
+    def test_a_damaged_part_says_what_to_delete(self, tmp_path):
+        place = tmp_path / "parts" / "two"
+        lost = [{"trial": 0, "status": "failed", "error": "two.json is damaged.", DAMAGED: str(place)}]
+        (tmp_path / "page.html").write_text(
+            page(tmp_path, SLIDES, [outcome("two", lost, error="two.json is damaged.")], ORIGIN)
+        )
+        found = Page(tmp_path / "page.html")
+        again = f"python launch.py --resume={tmp_path}"
+        remedy = f": two.json is damaged. Delete {place}, and {again} runs it again. Alone: "
+        assert found.text.count(remedy) == 2  # there, and at the top
+        assert f"1 of 1 runs cannot be read. {again} tries them again." in found.text
+        assert f"two cannot be read{remedy}" in found.text
+        assert "Second (damaged)" in found.text
+        (line,) = [
+            t
+            for t in told(SLIDES, [outcome("two", lost, error="It is damaged.")]).splitlines()
+            if "fail" in t
+        ]
+        assert line == "failed    two: It is damaged. Alone: python launch.py --exp=two"
+
+    def test_of_a_lecture_that_was_finished_no_resume_is_advised(self, tmp_path):
+        (tmp_path / "provenance.json").write_text(json.dumps(ORIGIN | {"finished": "now"}))
+        text = page(tmp_path, SLIDES, [outcome("one"), outcome("two", [], error=NOT_RUN)], ORIGIN)
+        assert "The lecture was finished, and --resume runs nothing of it again." in text
+        assert f"--resume={tmp_path}" not in text
+
+    def test_while_it_is_going_on_a_resume_has_to_wait(self, tmp_path):
+        outcomes, again = [outcome("one"), outcome("two", [], error=NOT_RUN)], f"--resume={tmp_path}"
+        text = page(tmp_path, SLIDES, outcomes, ORIGIN | {RUNNING: True})
+        assert "1 of 2 runs are not over. The lecture is going on: what follows is what there was" in text
+        assert again not in text
+        outcomes.append(outcome("other", [], error="no luck"))
+        text = page(tmp_path, SLIDES, outcomes, ORIGIN | {RUNNING: True})
+        assert f"{again}</code> tries them again, once it has ended." in text
+
     def test_tracebacks_of_pieces_are_linked_while_they_are_of_use(self, tmp_path):
         file = tmp_path / "parts" / "two" / "pieces" / "0" / "errors.txt"
         file.parent.mkdir(parents=True)
@@ -200,9 +244,48 @@ class TestPage:
 
     def test_a_figure_that_is_missing_is_a_hole_unless_it_is_a_sweeps(self, tmp_path):
         text = page(tmp_path, SLIDES, [outcome("one")], ORIGIN)
-        assert text.count("It is not there.") == 3
+        assert text.count("It is not there.") == 3 + 2  # one that two rows name is told of once at the top
         assert "figures/play.gif" in text
         assert "c.png" not in text
+
+    def test_a_lost_figure_is_told_of_at_the_top(self, tmp_path):
+        """By name, by place, and with the command; one that cannot be read, too."""
+        figures = tmp_path / "parts" / "one" / "figures"
+        gif(figures / "play.gif", frames=3)
+        (figures / "play.gif").write_bytes((figures / "play.gif").read_bytes()[:500])
+        (tmp_path / "page.html").write_text(page(tmp_path, SLIDES, [outcome("one")], ORIGIN))
+        found = Page(tmp_path / "page.html")
+        assert "Figures that are not there, or cannot be read: 2." in found.text
+        for name, note in (("q.png", "It is not there."), ("play.gif", "It cannot be read: ")):
+            assert f"parts/one/figures/{name}: {note}" in found.text
+            assert {"href": "#slide-1-1"} in found.all("a")
+            assert f"figures/{name} {note}" in found.text
+        command = "python launch.py --exp=one draws it"
+        assert found.text.count(f"{command}, in a folder of its own.") == 3  # q.png in two rows
+        assert found.text.count(f"{command}.") == 2
+        assert "figures missing2" in found.text
+        assert "Premier (without all figures)" in found.text
+        assert "--resume" not in found.text
+
+    def test_a_lost_figure_is_missed_where_it_was_drawn(self, tmp_path):
+        make(tmp_path / "parts" / "one", origin=ORIGIN | {"figures": ["q.png"]})
+        slides, wide = [Slide("Premier", SLIDES[0].rows[1:])], "python launch.py --exp=one --sweep=wide"
+        outcomes = [outcome("one"), outcome("one.wide")._replace(command=wide)]
+        text = page(tmp_path, slides, outcomes, ORIGIN)
+        command = "<code>python launch.py --exp=one</code> draws it."
+        assert f"parts/one/figures/q.png</a>: It is not there. {command}" in text
+        assert f"{wide}</code> draws it" not in text
+
+    def test_a_comparison_is_missed_if_it_was_drawn_once(self, tmp_path):
+        noted = ORIGIN | {"figures": ["c.png"]}
+        path = make(tmp_path / "parts" / "one.wide", origin=noted) / "figures"
+        outcomes = [outcome("one.wide")]
+        slides = [Slide("Premier", SLIDES[0].rows[1:])]
+        assert "parts/one.wide/figures/c.png</a>: It is not there." in page(
+            tmp_path, slides, outcomes, ORIGIN
+        )
+        png(path / "c.png")
+        assert "c.png</a>" not in page(tmp_path, slides, outcomes, ORIGIN)
 
     def test_links_lead_somewhere(self, made, tmp_path):
         for link in made.all("a"):
@@ -240,10 +323,6 @@ class TestPage:
         assert "The objective against training steps" in text
 
 
-def test_code_in_a_sentence():
-    assert prose("As `a<b`, but `c`.") == "As <code>a&lt;b</code>, but <code>c</code>."
-
-
 def test_the_screen_shows_the_same():
     lost = outcome("two", [], error="no luck")
     assert told(SLIDES, [outcome("one"), lost]).splitlines() == [
@@ -251,42 +330,6 @@ def test_the_screen_shows_the_same():
         "not run   Second: No trial ended with a number of eval/score.",
         "failed    two: no luck. Alone: python launch.py --exp=two",
     ]
-
-
-class TestNumbers:
-    def test_of_several_settings_there_is_a_table(self, tmp_path):
-        rows = [
-            {"trial": i, "status": "done", "a": a, "seed": "0", "step": 9, "eval/score": x}
-            for i, (a, x) in enumerate([("p", 0.5), ("q", 0.75)])
-        ]
-        (tmp_path / "page.html").write_text(page(tmp_path, SLIDES, [outcome("one", rows)], ORIGIN))
-        found = Page(tmp_path / "page.html")
-        assert found.table("a") == [["a", "eval/score"], ["p", "0.5"], ["q", "0.75"]]
-
-    def test_seeds_are_averaged_within_a_setting(self):
-        rows = [
-            {"trial": i, "status": s, "a": a, "seed": str(i), "step": 9, "eval/x": x, "eval/y": 1}
-            for i, (s, a, x) in enumerate(
-                [("done", "1", 1.0), ("done", "1", 3.0), ("done", "2", 5.0), ("diverged", "2", 99.0)]
-            )
-        ]
-        assert numbers(rows, ("eval/x",)) == [
-            {"a": "1", "seeds": 2, "lost": 0, "eval/x": 2.0},
-            {"a": "2", "seeds": 2, "lost": 1, "eval/x": 5.0},
-        ]
-
-    def test_a_number_that_a_seed_lacks_is_not_made_up(self):
-        rows = [
-            {"trial": i, "status": "done", "seed": str(i), "step": 9, "eval/x": x}
-            for i, x in [(0, 1.0), (1, None)]
-        ]
-        assert numbers([{**r, "eval/y": 2.0} for r in rows], ("eval/x", "eval/y")) == [
-            {"seeds": 2, "eval/x": None, "eval/y": 2.0}
-        ]
-
-    @pytest.mark.parametrize("rows", [[], [{"trial": 0, "status": "failed", "error": "x"}]])
-    def test_none(self, rows):
-        assert numbers(rows, ("eval/x",)) == []
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -205,12 +205,12 @@ def metrics_of(names):
 
 
 def ended(name, metrics):
-    """What came of an experiment in each of its forms, if every trial ended with each metric."""
+    """What came of an experiment in each of its forms, if every trial ended with each metric, in [0, 1]."""
     experiment, found = experiments.get(name), {}
     task = experiment.load_task()
     for own, form in forms_of(name).items():
         trials = sweep_of(experiment, form).trials()
-        last = [{"trial": i, "step": 1, **dict.fromkeys(metrics, 1.0 + i)} for i in range(len(trials))]
+        last = [{"trial": i, "step": 1, **dict.fromkeys(metrics, 1 / (1 + i))} for i in range(len(trials))]
         rows = results(trials, [Status("done")] * len(trials), last, task.objective, task.best)
         found[own] = Outcome(own, name, form, "", rows)
     return found

@@ -6,7 +6,8 @@ again), `comparison` (several beside each other), `pictures` and `figure` (figur
 (the whole), `document` (a page as a file), `markdown` (texts of a study) and `markup` (HTML that is escaped
 by default).
 
-Does not import jax, so that `launch.py --report` answers at once.
+Does not import jax, so that `launch.py --report` of a run takes a second or two; of a series with
+dozens of pictures it takes longer, and `pictures` logs how far it is.
 """
 
 from collections.abc import Sequence

@@ -61,9 +61,15 @@ KNOWN = {
 }
 
 PATTERNS = (
-    ("learning_curve", "{metric} against training steps, a line for each setting; bands are 95 % intervals."),
+    (
+        "learning_curve",
+        "{metric} against training steps, a line for each setting; a band, where there is one, is the 95 % "
+        "interval of the mean over seeds.",
+    ),
     (r"learning_curve_(?P<what>.+)", "The metric {what} against training steps, a line for each setting."),
     ("comparison", "{metric} at the end of each trial, by setting, with the means over seeds."),
+    (r"forest_(?P<what>.+)", "A line a setting: how far {what} differs between both sides of each claim."),
+    (r"luck_(?P<what>.+)", "The best {what} of the first draws against how many were drawn."),
     (r"against_(?P<what>.+)", "{metric} at the end against {what}."),
     (r"looks_(?P<what>.+)", "Settings searched for a counter-example to the claim {what}."),
     (r"map_(?P<what>.+)", "Map of the difference between the two sides of a claim over its cells: {what}."),
@@ -72,9 +78,10 @@ PATTERNS = (
 
 
 def title(name: str) -> str:
-    """The caption of a figure: `"learning_curve"` -> `"Learning curve"`."""
-    words = name.replace("_", " ").strip()
-    return words[:1].upper() + words[1:] or "Figure"
+    """The caption of a figure: `"depth_map"` -> `"Depth map"`, `"trends-luck"` -> `"Luck (trends)"`."""
+    run, own = _of_run(name)
+    words = own.replace("_", " ").strip()
+    return (words[:1].upper() + words[1:] or "Figure") + (f" ({run})" if run else "")
 
 
 def alt_text(name: str, whose: str, objective: str, is_animation: bool = False) -> str:
@@ -89,14 +96,23 @@ def alt_text(name: str, whose: str, objective: str, is_animation: bool = False) 
     Returns:
         One or two sentences, never empty.
     """
-    return f"{_seen(name, objective, is_animation)} Experiment: {whose}."
+    run, own = _of_run(name)
+    seen = _known(own, objective) or f"{'Animation' if is_animation else 'Figure'}: {title(own)}."
+    return f"{seen} Experiment: {whose}{f', {run}' if run else ''}."
 
 
-def _seen(name: str, objective: str, is_animation: bool) -> str:
+def _of_run(name: str) -> tuple[str, str]:
+    """A name in the folder of a lecture is that of a run, a dash, and its own: `"trends-luck"`."""
+    run, _, own = name.partition("-")
+    return (run, own) if _known(own, "") else ("", name)
+
+
+def _known(name: str, objective: str) -> str:
+    """What is seen on a figure of this name; "" of another."""
     if name in KNOWN:
         return KNOWN[name]
     for pattern, text in PATTERNS:
         if match := re.fullmatch(pattern, name, re.DOTALL):
             words = {n: w.replace("_", " ") for n, w in match.groupdict().items()}
             return text.format(metric=f"The metric {objective}" if objective else "The objective", **words)
-    return f"{'Animation' if is_animation else 'Figure'}: {title(name)}."
+    return ""

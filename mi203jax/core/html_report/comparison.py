@@ -5,8 +5,10 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mi203jax.core.config import format_value
+from PIL import Image
+
 from mi203jax.core.errors import UsageError
+from mi203jax.core.fields import format_value
 from mi203jax.core.html_report.markup import Child, Safe, join, tag
 from mi203jax.core.html_report.reading import Run
 from mi203jax.core.html_report.tables import best_arms, field_values, table, trial_count
@@ -19,7 +21,7 @@ Curve = Mapping[int, float]
 
 DPI = 110
 SIZE = (8.0, 4.4)
-"""Inches."""
+"""Inches, without the names below."""
 
 
 def comparison(runs: Sequence[Run]) -> Safe:
@@ -124,19 +126,18 @@ def _records(run: Run) -> list[Record]:
 
 def _figure(curves: Mapping[str, Curve], objective: str, unit: str) -> Safe:
     """A line a run, as a PNG within the page."""
-    from mi203jax.core.sweep_figures import plain_axes  # matplotlib takes its time
+    from mi203jax.core.plots import legend_below, line_colours, plain_axes  # matplotlib takes its time
 
     figure, axes = plain_axes(SIZE)
-    for name, curve in curves.items():
-        axes.plot(
-            list(curve), list(curve.values()), lw=1.8, marker="." * (len(curve) == 1), label=_plain(name)
-        )
+    for (name, curve), colour in zip(curves.items(), line_colours(len(curves)), strict=True):
+        shown = {"color": colour, "lw": 1.8, "marker": "." * (len(curve) == 1), "label": _plain(name)}
+        axes.plot(list(curve), list(curve.values()), **shown)
     axes.set(xlabel=unit, ylabel=_plain(objective), title=f"{len(curves)} runs")
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
-    axes.legend(frameon=False, fontsize="small")
+    legend_below(figure, axes)
     file = io.BytesIO()
     figure.savefig(file, dpi=DPI)
-    width, height = (round(inches * DPI) for inches in SIZE)
+    width, height = Image.open(file).size
     source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
     words = f"Lines of {objective} against {unit}, one a run: {', '.join(curves)}."
     caption = "Learning curves: of each run its best setting, the mean over seeds"

@@ -2,11 +2,15 @@
 
 import base64
 import io
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image, ImageSequence
+
+log = logging.getLogger(__name__)
+"""Tells how far it is: dozens of pictures take half a minute."""
 
 KINDS = {"PNG": "image/png", "GIF": "image/gif"}
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, MemoryError, Image.DecompressionBombError)
@@ -19,6 +23,9 @@ THINNED = ((2, 1.0), (4, 1.0), (4, 0.5), (8, 0.5))
 FEWEST = 4
 """Frames that still show a movement."""
 
+SAMPLED = 8
+"""Frames, or a few more, by which the colours of an animation are chosen."""
+
 
 class Picture(NamedTuple):
     """A picture as a page holds it, or why it does not."""
@@ -28,6 +35,10 @@ class Picture(NamedTuple):
     height: int = 0
     is_animation: bool = False
     note: str = ""  # what was done to it, or why it is not there
+    is_lost: bool = False  # the file is not there, or cannot be read
+
+
+ABSENT = Picture(note="It is not there.", is_lost=True)
 
 
 def embed(paths: Sequence[Path], budget: int) -> dict[Path, Picture]:
@@ -43,12 +54,26 @@ def embed(paths: Sequence[Path], budget: int) -> dict[Path, Picture]:
     found = {}
     waiting = sorted(set(paths), key=lambda p: (_size(p), p))
     for number, path in enumerate(waiting):
+        log.info("picture %d of %d", number + 1, len(waiting))
         try:
             found[path], taken = _embed(path, budget // (len(waiting) - number))
+        except FileNotFoundError:
+            found[path], taken = ABSENT, 0
         except UNREADABLE as error:
-            found[path], taken = Picture(note=f"It cannot be read: {_reason(error)}."), 0
+            found[path], taken = Picture(note=f"It cannot be read: {_reason(error)}.", is_lost=True), 0
         budget -= taken
     return found
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a picture is there, and can be read to its end."""
+    try:
+        with Image.open(path) as image:
+            for frame in ImageSequence.Iterator(image):
+                frame.load()
+    except UNREADABLE:
+        return False
+    return True
 
 
 def _size(path: Path) -> int:
@@ -100,11 +125,13 @@ def _scaled(image: Image.Image, limit: int) -> tuple[bytes, str] | None:
 def _thinned(image: Image.Image, frames: Sequence[Image.Image], limit: int) -> tuple[bytes, str] | None:
     """As `_scaled`, of an animation that lasts as long as before."""
     durations = [frame.info.get("duration", 100) for frame in frames]
+    palette = _palette(frames)
     for every, scale in THINNED:
         if len(frames) < FEWEST * every:
             return None
         width, height = (max(1, round(n * scale)) for n in image.size)
-        kept = [frame.convert("RGB").resize((width, height)) for frame in frames[::every]]
+        smaller = [frame.convert("RGB").resize((width, height)) for frame in frames[::every]]
+        kept = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in smaller]
         lasts = [sum(durations[i : i + every]) for i in range(0, len(frames), every)]
         file = io.BytesIO()
         kept[0].save(file, "GIF", save_all=True, append_images=kept[1:], duration=lasts, loop=0)
@@ -112,3 +139,13 @@ def _thinned(image: Image.Image, frames: Sequence[Image.Image], limit: int) -> t
             half = ", at half its size" if scale < 1 else ""
             return file.getvalue(), f"Thinned: one of {every} frames is shown{half}."
     return None
+
+
+def _palette(frames: Sequence[Image.Image]) -> Image.Image:
+    """Colours for all frames, by some of them: to find 256 for each takes most of the time, and flickers."""
+    some = frames[:: max(1, len(frames) // SAMPLED)]
+    width, height = frames[0].size
+    row = Image.new("RGB", (len(some) * width, height))
+    for place, frame in enumerate(some):
+        row.paste(frame.convert("RGB"), (place * width, 0))
+    return row.quantize(256, dither=Image.Dither.NONE)

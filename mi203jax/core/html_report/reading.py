@@ -21,6 +21,8 @@ from mi203jax.core.trials import Sweep
 PARTS = "parts.json"
 """Of a series: its parts in their order, each with why it failed before it had a trial, or ""."""
 
+FIGURES = "figures"
+"""Of `provenance.json`: the names of the files that were drawn."""
 
 NOT_RUN = "It did not run, or ended before it had a trial."
 
@@ -32,9 +34,14 @@ class Hole(NamedTuple):
     """A part of a series that has nothing to show."""
 
     path: Path
-    reason: str  # a sentence
+    error: str  # why, in words; "": it did not run
     state: Literal["failed", "damaged", "not run"]
     begun: str = ""  # when, if that is known
+
+    @property
+    def reason(self) -> str:
+        """Why, as a sentence."""
+        return {"failed": f"It failed: {self.error}", "damaged": self.error, "not run": NOT_RUN}[self.state]
 
 
 class Run(NamedTuple):
@@ -116,11 +123,25 @@ def read_run(path: Path, find: Find, looks: bool = False) -> Run:
         programs=len(pieces) + sum(part.programs for part in parts),
         seconds=seconds + sum(part.seconds for part in parts),
         provenance=provenance,
-        pictures=[p for p in sorted((path / "figures").glob("*")) if p.suffix in (".png", ".gif")],
+        pictures=sorted({*_pictures(path), *noted_figures(path)}),
         texts=sorted(path.glob("*.md")),
         entries=entries,
         is_locked=looks and "finished" not in provenance and is_locked(path),
     )
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return [p for p in (folder / "figures").glob("*") if p.suffix in (".png", ".gif")]
+
+
+def noted_figures(folder: Path) -> list[Path]:
+    """The figures of a run that were drawn once: one that is lost since shall be missed."""
+    try:
+        noted = read_provenance(folder / "provenance.json").get(FIGURES)
+    except UsageError:
+        return []
+    names = [n for n in noted if isinstance(n, str) and Path(n).name == n] if isinstance(noted, list) else []
+    return [folder / "figures" / name for name in names]
 
 
 def is_locked(folder: Path) -> bool:
@@ -151,7 +172,7 @@ def read_parts(path: Path, find: Find, looks: bool) -> list[Run | Hole]:
     known = [_part(path / "parts" / name, find, looks, error) for name, error in noted.items()]
     # Older versions kept no list.
     found = sorted({p.parent for p in path.glob("parts/*/*.json") if p.name in OWN} - {p.path for p in known})
-    return known + sorted((_part(p, find, looks) for p in found), key=_begun)
+    return known + sorted((_part(p, find, looks) for p in found), key=begun_at)
 
 
 def _noted(file: Path) -> dict[str, str]:
@@ -173,11 +194,12 @@ def _part(path: Path, find: Find, looks: bool, error: str = "") -> Run | Hole:
     except UsageError as damage:
         return Hole(path, str(damage), "damaged", begun)
     if error:
-        return Hole(path, f"It failed: {error}", "failed", begun)
-    return Hole(path, NOT_RUN, "not run", begun)
+        return Hole(path, error, "failed", begun)
+    return Hole(path, "", "not run", begun)
 
 
-def _begun(part: Run | Hole) -> str:
+def begun_at(part: Run | Hole) -> str:
+    """When a part began, as a text that sorts; "": not known."""
     return part.begun if isinstance(part, Hole) else str(part.provenance.get("time", ""))
 
 

@@ -163,7 +163,9 @@ def _figures(run: Run, pictures: Pictures, name: str) -> list[Safe]:
         why = "" if run.is_finished else " yet: they are drawn at the end of a run"
         return [tag("p", f"There are no figures{why}.", class_="hole")]
     of = f", run {name}" if name else ""
-    shown = [figure(path, pictures, part.name + of, part.objective) for part, path in own]
+    shown = [
+        figure(path, pictures, part.name + of, part.objective, again=command_of(part)) for part, path in own
+    ]
     return [tag("div", *shown, class_="figures")]
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mi203jax.core.config import describe, format_value
+from mi203jax.core.fields import describe, format_value
 from mi203jax.core.html_report.markup import Safe, join, tag
 from mi203jax.core.html_report.reading import Run
 from mi203jax.core.results import Row, arm_rows
@@ -14,7 +14,8 @@ MOST_ROWS = 200
 LISTED = 6
 """Values of a field that are told one by one."""
 
-VERDICTS = {True: "yes", False: "no", None: "too few seeds to tell"}
+VERDICTS = {True: "not distinguishable", False: "worse", None: "too few seeds to tell"}
+"""Whether a setting is as good as the best, in the words of the screen."""
 
 
 def shown(value: Any) -> str:
@@ -101,16 +102,23 @@ def arm_table(run: Run, arms: Sequence[Row], most: int = MOST_ROWS) -> list[Safe
     if len(run.trials) < 2 or all(row["seeds"] < 2 for row in arms):
         return []
     fields = list(arms[0])[: list(arms[0]).index("seeds")]
-    names = [*fields, "seeds", f"mean of {run.objective}", "95 % from", "to", "as good as the best", "lost"]
+    names = [*fields, "seeds", f"mean of {run.objective}", "95 % from", "to", "against the best", "lost"]
     rows = [
-        [*(row[n] for n in [*fields, "seeds", "mean", "low", "high"]), VERDICTS[row["tie"]], row["lost"]]
+        [*(row[n] for n in [*fields, "seeds", "mean", "low", "high"]), _against(row, arms[0]), row["lost"]]
         for row in arms[:most]
     ]
     text = (
-        "Intervals of the mean by Student's t. The last but one column: a paired t test over seeds, 5 %. "
+        "Intervals of the mean by Student's t. Against the best: a paired t test over seeds, 5 %; "
+        "what few seeds do not distinguish may differ much all the same. "
         "With many settings some differences are found by chance: confirm on new seeds."
     )
     return [table("Settings, the best mean first", names, rows), tag("p", text, class_="note")]
+
+
+def _against(row: Row, best: Row) -> str | None:
+    if row["mean"] is None:
+        return None
+    return "best" if row is best else VERDICTS[row["tie"]]
 
 
 def field_values(run: Run) -> dict[str, str]:
