@@ -1,9 +1,10 @@
 """Runs the course's experiments, one or a sweep of them: python launch.py --exp=NAME [field=value ...]"""
 
 import contextlib
+import logging
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mi203jax.core.extras import require_optuna, require_ray, require_tensorboar
 from mi203jax.core.fields import describe
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.preview import print_fields, print_programs
-from mi203jax.core.run_directory import RunDirectory, check_new
+from mi203jax.core.run_directory import check_new
 from mi203jax.core.trials import Sweep, counted, group, label, varied_fields
 
 USAGE = """\
@@ -138,12 +139,30 @@ def obey(own: flags.FlagValues, assignments: list[str], interruption: Interrupti
         from mi203jax.core.series_pages import write_pages
 
         folders = [Path(folder) for folder in (own.report, *assignments)]
-        report = write_report(folders, experiments.get, own.out and Path(own.out), looks=True)
         is_elsewhere = own.out or len(folders) > 1
-        print(*([] if is_elsewhere else write_pages(folders[0], experiments.get)), report, sep="\n")
+        with progress_shown():
+            report = write_report(folders, experiments.get, own.out and Path(own.out), looks=True)
+            pages = [] if is_elsewhere else write_pages(folders[0], experiments.get)
+        print(*pages, report, sep="\n")
     else:
         return run(own, assignments, interruption)
     return 0
+
+
+@contextlib.contextmanager
+def progress_shown() -> Iterator[None]:
+    """Shows on a terminal how far a report is."""
+    handler, log = logging.StreamHandler(), logging.getLogger("mi203jax.core.html_report")
+    handler.terminator = "\033[K\r"  # each line in the place of the last
+    if sys.stderr.isatty():
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        if handler in log.handlers:
+            log.info("")
+            log.removeHandler(handler)
 
 
 def parse(argv: list[str]) -> tuple[flags.FlagValues, list[str]]:
@@ -272,9 +291,9 @@ def run(own: flags.FlagValues, assignments: list[str], interruption: Interruptio
             else:
                 rows = session.begin(*asked, engine)
         return verdict(rows, own.fail_fast)
-    with contextlib.closing(
-        RunDirectory.open(own.resume, lambda name: experiments.get(name).config)
-    ) as directory:
+    from mi203jax.core.series_pages import open_run
+
+    with contextlib.closing(open_run(own.resume, experiments.get)) as directory:
         experiment = experiments.get(directory.experiment)
         together = at_once(experiment, directory.trials)
         options = prepare(own, together, directory.provenance().get("layout"))

@@ -60,6 +60,13 @@ class TestWithoutJax:
         assert [line.split()[0] for line in lines] == experiments.names()
         assert all(len(line.split()) > 4 for line in lines)
 
+    def test_describe_folds_a_long_value(self, capsys):
+        assert main("--exp=lecture", "--describe") == 0
+        told = capsys.readouterr().out
+        assert max(map(len, told.splitlines())) < 140
+        value = "".join(line[7:55].strip() for line in told.splitlines()[2:])
+        assert value.startswith("(vectors,mlp_vs_cnn,image_classification,")
+
     def test_describe_shows_the_values_that_would_run(self, capsys):
         assert main("--exp=dqn", "--describe", "gamma=0.5") == 0
         out = capsys.readouterr().out
@@ -287,6 +294,13 @@ class TestRuns:
             tmp_path / "x" / "pieces" / "0" / "metrics.jsonl"
         ).read_text() == lines  # the training is not repeated
 
+    def test_figures_that_fail_leave_a_report_and_say_how_to_go_on(self, tmp_path, capsys):
+        assert main("--exp=toy", "fail_late=true", "--out=x", "--quiet") == 1
+        assert "once it is mended, --resume=x draws them" in capsys.readouterr().err
+        page = (tmp_path / "x" / "report.html").read_text()
+        assert "unfinished and stopped (trials: 1 done)" in page
+        assert "Learning curve" in page
+
     def test_dry_run_shows_trials_programs_and_memory(self, tmp_path, capsys):
         assert (
             main("--exp=toy", "dimension=1,2", "learning_rate=log(0.01,1,3)", "--seeds=2", "--dry-run") == 0
@@ -336,6 +350,15 @@ class TestRuns:
         assert main("--resume=x", "--quiet") == 1
         assert main("--resume=x", "--quiet", "--parallel=vmap") == 1
         assert seen == ["map", "map", "vmap"]
+
+    def test_a_report_shows_on_a_terminal_how_far_it_is(self, capsys, monkeypatch):
+        assert main("--exp=toy", "--out=x", "--quiet") == 0
+        capsys.readouterr()
+        assert main("--report=x") == 0
+        assert "picture" not in capsys.readouterr().err
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        assert main("--report=x") == 0
+        assert "picture 1 of " in capsys.readouterr().err
 
     @pytest.mark.usefixtures("undrawn")
     def test_resume_of_a_finished_run(self, capsys):

@@ -1,11 +1,16 @@
 """What a run would be, printed before anything runs: its fields, its trials and their programs."""
 
+import itertools
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from mi203jax.core.config import RunConfig
 from mi203jax.core.fields import describe, format_value
 from mi203jax.core.trials import Sweep, counted, group, label, varied_fields
+
+WIDEST = 48
+"""Characters of a column of `--describe`, but the last."""
 
 
 def print_programs(trials: Sequence[RunConfig], programs: Sequence[Any], names: bool = True) -> None:
@@ -20,6 +25,16 @@ def print_programs(trials: Sequence[RunConfig], programs: Sequence[Any], names: 
             print(f"    trial {i} {label(trials[i], fields)}".rstrip())
 
 
+def _folded(text: str) -> list[str]:
+    """A cell in lines, broken after commas and bars where it is too wide; a long word stays whole."""
+    lines = [""]
+    for word in re.findall(r"[^,|]+[,|]?|[,|]", text):
+        if lines[-1] and len(lines[-1] + word) > WIDEST:
+            lines.append("")
+        lines[-1] += word
+    return lines
+
+
 def print_fields(sweep: Sweep) -> None:
     """A line a field, and what a run would be."""
     trials = sweep.trials()
@@ -29,9 +44,12 @@ def print_fields(sweep: Sweep) -> None:
         if row["field"] in varied:
             values = dict.fromkeys(format_value(getattr(c, row["field"])) for c in trials)
             row["value"] = ",".join(values)
-    width = {column: max(len(r[column]) for r in rows) for column in rows[0]}
+    *columns, last = rows[0]
+    width = {column: max(min(len(r[column]), WIDEST) for r in rows) for column in columns} | {last: 0}
     for row in rows:
-        print("  ".join(row[c].ljust(width[c]) for c in row).rstrip())
+        cells = [*(_folded(row[c]) for c in columns), [row[last]]]
+        for line in itertools.zip_longest(*cells, fillvalue=""):
+            print("  ".join(cell.ljust(w) for cell, w in zip(line, width.values(), strict=True)).rstrip())
     c, programs = trials[0], len(group(trials))
     if not isinstance(c, RunConfig):  # a series: its parts have trials, programs and steps
         return

@@ -9,12 +9,12 @@ import numpy as np
 
 from mi203jax.core.config import RunConfig
 from mi203jax.core.display import Display
-from mi203jax.core.errors import UsageError
+from mi203jax.core.errors import FiguresFailed, UsageError
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.figures import save_figure
 from mi203jax.core.html_report import write_report
 from mi203jax.core.html_report.reading import FIGURES
-from mi203jax.core.interruption import Interruption
+from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.loop import Group, trial
 from mi203jax.core.parallel import layout_of
 from mi203jax.core.piece import Options, Piece, Values, Watch
@@ -317,7 +317,13 @@ class Session:
 
     def _conclude(self, rows: Sequence[Row]) -> None:
         run, task = self.directory, self.task
-        files = self.draw(rows)
+        try:
+            files = self.draw(rows)
+        except (Interrupted, UsageError):
+            raise
+        except Exception as error:  # of the task's figures, most likely
+            write_report([run.path], lambda _: self.experiment)
+            raise FiguresFailed(error, run.path) from error
         if self.is_stopped:
             self.display.say(f"stopped at the first trial that was lost; --resume={run.path} goes on")
         of_arms = arm_rows(run.trials, rows, task.objective, task.best)

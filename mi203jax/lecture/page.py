@@ -14,7 +14,6 @@ from mi203jax.core.html_report.markup import Safe, join, tag
 from mi203jax.core.html_report.pictures import ABSENT, Picture
 from mi203jax.core.html_report.sections import duration
 from mi203jax.core.html_report.tables import fact_list
-from mi203jax.core.run_directory import read_provenance
 from mi203jax.core.series_pages import RUNNING
 from mi203jax.lecture.judges import Verdict
 from mi203jax.lecture.outcome import Outcome, outcome_of
@@ -63,8 +62,10 @@ def page(
                 first.setdefault(path, anchor(i, j))
     paths = [*first, *(path for o in others for path in o.figures(folder)[:MOST])]
 
+    again = shlex.join(["python", "launch.py", f"--resume={folder}"])
+
     def drawn(pictures: Pictures) -> str:
-        shelf = Shelf(folder, came, pictures, _again(folder), first)
+        shelf = Shelf(folder, came, pictures, again, first)
         return _page(shelf, slides, shown, others, provenance)
 
     without = drawn(dict.fromkeys(paths, Picture("data:,")))
@@ -81,14 +82,6 @@ def told(slides: Sequence[Slide], outcomes: Sequence[Outcome]) -> str:
         for o in failed
     ]
     return "\n".join(lines)
-
-
-def _again(folder: Path) -> str:
-    """What tries again what is missing; "": nothing does, since the lecture was finished."""
-    file = folder / "provenance.json"
-    if file.is_file() and "finished" in read_provenance(file):
-        return ""
-    return shlex.join(["python", "launch.py", f"--resume={folder}"])
 
 
 def _shown(slides: Iterable[Slide], came: Mapping[str, Outcome]) -> list[Slide]:
@@ -173,9 +166,7 @@ def _failures(shelf: Shelf, is_running: bool) -> list[Safe]:
     text = [f"{len(failed)} of {len(shelf.outcomes)} runs {what}. "]
     if is_running:
         text.append("The lecture is going on: what follows is what there was until now. ")
-    elif not shelf.again:
-        text.append("The lecture was finished, and --resume runs nothing of it again. ")
-    if shelf.again and (not is_running or any(o.is_over for o in failed)):
+    if not is_running or any(o.is_over for o in failed):
         once = ", once it has ended" * is_running
         text += [tag("code", shelf.again), f" tries them again{once}."]
     lines = [tag("li", tag("code", o.name), *remedy(o, shelf)) for o in failed]

@@ -31,7 +31,7 @@ class Shelf(NamedTuple):
         folder: of the run.
         outcomes: by their names.
         pictures: by their files.
-        again: the command that tries again what is missing; "": none does.
+        again: the command that tries again what is missing.
         first: where on the page each of them is shown: the anchor of the first row that names it.
     """
 
@@ -137,7 +137,7 @@ def judgement(row: Row, shelf: Shelf) -> list[Safe]:
     outcome = outcome_of(row.runs[0], shelf.outcomes)
     if outcome and not outcome.is_measured:
         return []  # what is missing is told below
-    text = "The slide claims nothing that a number could bear out."
+    text = "Not judged: the slide states no order."
     if row.is_seen:
         text = "What the slide claims, the figures show: no number of this run tells of it."
     return [tag("p", "Not judged in this run." if row.judge else text, class_="note")]
@@ -181,7 +181,7 @@ def _hole(outcome: Outcome, shelf: Shelf) -> Safe:
 def remedy(outcome: Outcome, shelf: Shelf) -> list[str]:
     """Why something is missing, and what helps."""
     found = [f": {missing(outcome, shelf.folder).rstrip('.')}. "]
-    if outcome.damaged and shelf.again:
+    if outcome.damaged:
         folders = ", ".join(outcome.damaged)
         found += ["Delete ", tag("code", folders), ", and ", tag("code", shelf.again), " runs it again. "]
     return [*found, "Alone: ", tag("code", outcome.command)]

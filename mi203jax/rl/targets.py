@@ -11,7 +11,7 @@ def td_target(
     q_next: jax.Array,
     q_next_select: jax.Array | None = None,
 ) -> jax.Array:
-    """r + γ max_a Q(s', a): the right-hand side of the fundamental equation, sampled.
+    """The fundamental equation's right-hand side, sampled: r + γ max_a Q(s', a).
 
     Args:
         reward: r, `[...]`.

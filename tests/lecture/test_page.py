@@ -1,6 +1,5 @@
 """`lecture.html` of outcomes that lie on the disk, read by the standard library and by a browser."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -135,7 +134,7 @@ class TestPage:
         rows = (row, row._replace(is_seen=True), SLIDES[1].rows[0]._replace(judge=None))
         outcomes = [outcome("one"), outcome("two", [], error="no luck")]
         text = page(tmp_path, [Slide("Premier", rows)], outcomes, ORIGIN)
-        assert text.count("The slide claims nothing that a number could bear out.") == 1
+        assert text.count("Not judged: the slide states no order.") == 1
         assert text.count("What the slide claims, the figures show: no number of this run tells of it.") == 1
         outcomes = [outcome("absent", [])]
         text = page(tmp_path, SLIDES[1:], outcomes, ORIGIN)
@@ -187,12 +186,6 @@ class TestPage:
             if "fail" in t
         ]
         assert line == "failed    two: It is damaged. Alone: python launch.py --exp=two"
-
-    def test_of_a_lecture_that_was_finished_no_resume_is_advised(self, tmp_path):
-        (tmp_path / "provenance.json").write_text(json.dumps(ORIGIN | {"finished": "now"}))
-        text = page(tmp_path, SLIDES, [outcome("one"), outcome("two", [], error=NOT_RUN)], ORIGIN)
-        assert "The lecture was finished, and --resume runs nothing of it again." in text
-        assert f"--resume={tmp_path}" not in text
 
     def test_while_it_is_going_on_a_resume_has_to_wait(self, tmp_path):
         outcomes, again = [outcome("one"), outcome("two", [], error=NOT_RUN)], f"--resume={tmp_path}"

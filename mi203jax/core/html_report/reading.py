@@ -15,7 +15,7 @@ from mi203jax.core.experiment import Experiment, Find
 from mi203jax.core.files import lock, read_json
 from mi203jax.core.piece_folder import PieceFolder, Status
 from mi203jax.core.results import Best, Row, ranked, results
-from mi203jax.core.run_directory import read_config, read_provenance
+from mi203jax.core.run_directory import check_run, read_config, read_provenance
 from mi203jax.core.trials import Sweep
 
 PARTS = "parts.json"
@@ -93,10 +93,7 @@ def read_run(path: Path, find: Find, looks: bool = False) -> Run:
         UsageError: if there is no run in it, or a damaged one, or another version's.
     """
     path = path.expanduser()
-    if not path.is_dir():
-        raise UsageError(f"--report={path}: there is no such folder.")
-    if not (path / "config.json").is_file():
-        raise UsageError(f"--report={path}: no run in this folder (config.json is missing).")
+    check_run(path, f"--report={path}")
     found = read_config(path, lambda name: find(name).config)
     pieces = [PieceFolder(path / "pieces" / str(i), members) for i, members in enumerate(found.pieces)]
     for piece in pieces:
