@@ -160,8 +160,10 @@ GAMES = (
         (
             Row(
                 "an agent sees the screen and presses buttons",
-                named("mi203jax.rl.envs", "make") + named("mi203jax.rl.envs.interface", "play_episodes"),
-                (Ran("dqn"),),
+                named("mi203jax.rl.envs", "make")
+                + named("mi203jax.rl.envs.interface", "play_episodes")
+                + named("mi203jax.rl.envs.ale", "make_atari"),
+                (Ran("dqn"), Ran("pqn", "pong")),
                 PLAY,
                 metrics=("eval/return",),
             ),
