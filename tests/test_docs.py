@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import experiments
-import launch
 from benchmarks.trends_page import page
+from mi203jax.core import command_line
 from mi203jax.core.run_directory import RunDirectory
 
 ROOT = Path(__file__).parent.parent
@@ -40,9 +40,9 @@ def commands():
 def test_commands_are_understood(command):
     """Up to the point where they would run."""
     _, *argv = shlex.split(re.sub(r"=K\b", "=1", command), comments=True)
-    own, assignments = launch.parse(argv)
-    if launch.mode_of(own, assignments) in ("exp", "describe", "dry_run"):
-        assert launch.sweep_of(own, assignments).trials()
+    own, assignments = command_line.parse(argv, experiments)
+    if command_line.mode_of(own, assignments, experiments) in ("exp", "describe", "dry_run"):
+        assert command_line.sweep_of(own, assignments, experiments).trials()
 
 
 @pytest.mark.parametrize("path", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)

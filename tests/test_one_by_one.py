@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import experiments
-import launch
 from benchmarks import one_by_one
+from mi203jax.core import command_line
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ from benchmarks import one_by_one
 def test_the_command_of_a_trial_gives_that_trial(name, fields, tmp_path):
     c = dataclasses.replace(experiments.get(name).config, **fields)
     python, *argv = one_by_one.command(name, c, tmp_path / "run")
-    own, assignments = launch.parse(argv)
-    assert launch.sweep_of(own, assignments).trials() == [c]
+    own, assignments = command_line.parse(argv, experiments)
+    assert command_line.sweep_of(own, assignments, experiments).trials() == [c]
     assert (own.out, own.quiet) == (str(tmp_path / "run"), True)
     assert os.path.basename(python).startswith("python")
 

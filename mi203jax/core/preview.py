@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mi203jax.core.config import RunConfig
@@ -57,3 +57,24 @@ def print_fields(sweep: Sweep) -> None:
     steps, every = (n * c.steps_per_iteration for n in (c.num_iterations, c.eval_iterations))
     size = f"{counted(sweep.num_trials(), 'trial')} in {counted(programs, 'program')}"
     print(f"{size}; {steps:,} steps, evaluated every {every:,}.")
+
+
+def print_first_parts(parts: Mapping[str, Any], programs: Mapping[str, Sequence[Any]]) -> None:
+    """The programs of the parts with which a series begins, what follows being decided by these."""
+    for name, planned in programs.items():
+        print(f"{name}: {counted(len(parts[name].trials), 'trial')} of {parts[name].experiment}")
+        print_programs(parts[name].trials, planned, names=False)
+    print("\nWhat comes after depends on what comes of these; nothing was run and nothing was written.")
+
+
+def print_parts(parts: Mapping[str, Any]) -> None:
+    """The trials of parts that do without each other; None: they depend on what came before."""
+    for name, part in parts.items():
+        if part is None:
+            print(f"{name}: more trials, which depend on what came before")
+            continue
+        print(f"{name}: {counted(len(part.trials), 'trial')} of {part.experiment}")
+        fields = varied_fields(part.trials)
+        for c in part.trials if fields else ():
+            print(f"    {label(c, fields)}")
+    print("\nPrograms are planned when their part runs; nothing was run and nothing was written.")

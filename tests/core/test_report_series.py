@@ -6,8 +6,8 @@ import shlex
 import pytest
 
 import experiments
-import launch
 from mi203jax.configs.lecture import FORMS, Lecture, forms_of
+from mi203jax.core.command_line import parse, sweep_of
 from mi203jax.core.errors import UsageError
 from mi203jax.core.html_report import write_report
 from mi203jax.core.html_report.command import command_of
@@ -136,7 +136,7 @@ class TestCommands:
                 ended |= {name: lecture.Ended(part.trials, []) for name, part in parts.items()}
                 for part in parts.values():
                     program, file, *words = shlex.split(part.command)
-                    asked = launch.sweep_of(*launch.parse([file, *words]))
+                    asked = sweep_of(*parse([file, *words], experiments), experiments)
                     assert (program, file, words[0]) == ("python", "launch.py", f"--exp={experiment}")
                     assert asked.trials() == list(part.trials)
             assert list(ended) == list(forms_of(experiment))

@@ -12,6 +12,7 @@ import experiments
 import launch
 from mi203jax.configs import Lecture
 from mi203jax.configs.lecture import FORMS, Form, forms_of
+from mi203jax.core import command_line
 from mi203jax.core.config import BaseConfig, RunConfig, config
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment
@@ -269,9 +270,10 @@ class TestSeeds:
     def test_by_default_the_commands_run_the_same_trials(self, name):
         for form in forms_of(name).values():
             _, _, *words = shlex.split(command_of(name, form))
-            own, assignments = launch.parse(["launch.py", *words])
+            own, assignments = command_line.parse(["launch.py", *words], experiments)
             assert (
-                launch.sweep_of(own, assignments).trials() == sweep_of(experiments.get(name), form).trials()
+                command_line.sweep_of(own, assignments, experiments).trials()
+                == sweep_of(experiments.get(name), form).trials()
             )
 
     def test_of_a_series(self, tmp_path):
