@@ -16,7 +16,7 @@ from mi203jax.core.experiment import Experiment
 # λ and the step size are the authors'.
 ATARI = (
     *("num_envs=16", "num_steps=64", "minibatches=16", "hidden=(256,)", "learning_rate=2.5e-4", "decay=0"),
-    *("epsilon_end=0.01", "total_steps=900_000"),
+    *("epsilon_end=0.01", "total_steps=1_400_000"),
     *("eval_every=100_000", "eval_episodes=4", "eval_epsilon=0.01"),
 )
 
