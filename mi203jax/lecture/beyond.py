@@ -162,7 +162,7 @@ GAMES = (
                 "an agent sees the screen and presses buttons",
                 named("mi203jax.rl.envs", "make")
                 + named("mi203jax.rl.envs.interface", "play_episodes")
-                + named("mi203jax.rl.envs.ale", "make_atari"),
+                + named("mi203jax.rl.envs.ale", "Rules"),
                 (Ran("dqn"), Ran("pqn", "pong")),
                 PLAY,
                 metrics=("eval/return",),
