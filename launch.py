@@ -13,20 +13,20 @@ from absl import flags
 import experiments
 from mi203jax.core.command_line import MANY_TRIALS, USAGE, mode_of, parse, sweep_of
 from mi203jax.core.config import BaseConfig
-from mi203jax.core.errors import FiguresFailed, UsageError
+from mi203jax.core.errors import Fault, FiguresFailed, UsageError
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.extras import require_ray, require_tensorboard
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.preview import print_fields, print_first_parts, print_parts, print_programs
-from mi203jax.core.run_directory import check_new
+from mi203jax.core.run_directory import check_new, read_provenance
 from mi203jax.core.trials import counted, group
 
 
 def main(argv: list[str]) -> int:
     """Does what the command line says and gives the exit status; errors are one line each."""
-    debug = False
+    debug, interruption = False, Interruption()
     try:
-        with Interruption() as interruption:
+        with interruption:
             own, assignments = parse(argv, experiments)
             debug = own.debug
             return obey(own, assignments, interruption)
@@ -39,6 +39,8 @@ def main(argv: list[str]) -> int:
             raise
         if isinstance(error, UsageError):
             return complain(error, 2)
+        if isinstance(error, Fault):
+            return complain(f"{error}{after_fault(interruption.folder)}", 1)
         what = error if isinstance(error, FiguresFailed) else f"{type(error).__name__}: {error}"
         return complain(f"{what} (--debug shows where)", 1)
 
@@ -49,6 +51,18 @@ def after(stopped: Interrupted, program: str) -> str:
         return f"{stopped}: nothing was written."
     command = shlex.join(["python", program, f"--resume={stopped.folder}"])
     return f"{stopped}: saved. Go on with: {command}"
+
+
+def after_fault(folder: Path | None) -> str:
+    """What to say after the machine failed."""
+    if folder is None:
+        return "."
+    is_whole = False
+    with contextlib.suppress(UsageError):  # it may be gone, too
+        is_whole = "finished" in read_provenance(folder / "provenance.json")
+    command = shlex.join(["python", "launch.py", f"--{'report' if is_whole else 'resume'}={folder}"])
+    what = "The results are whole" if is_whole else "What was saved before stays"
+    return f". {what}; once that is mended, go on with: {command}"
 
 
 def obey(own: flags.FlagValues, assignments: list[str], interruption: Interruption) -> int:

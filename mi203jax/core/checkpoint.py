@@ -59,7 +59,11 @@ class Checkpoints:
                 carry = checkpointer.restore(self.folder / str(iteration), args=args.StandardRestore(like))
             _compare(like, carry)
         except Exception as error:  # orbax and tensorstore raise whatever they meet
-            raise self._damaged(iteration, str(error).strip().splitlines()[0][:200]) from error
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            raise UsageError(
+                f"Checkpoint {self.folder / str(iteration)} cannot be read, though its files are as they "
+                f"were written: {reason}. If it stays so, delete {self.folder} to begin its trials anew."
+            ) from error
         return iteration, carry
 
     def verify(self) -> int | None:

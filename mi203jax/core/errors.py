@@ -13,6 +13,30 @@ class UsageError(ValueError):
     """
 
 
+class Fault(OSError):
+    """The machine failed where a file of a run is written or read: a full disk, a lost permission.
+
+    What was saved before stays as it is, and the run can go on once the fault is gone; `launch.py` says so
+    and exits with status 1.
+
+    Args:
+        path: the file, or the folder.
+        what: what could not be done, as in "cannot be written".
+        error: what the system says.
+    """
+
+    def __init__(self, path: Path, what: str, error: OSError):
+        super().__init__(error.errno, error.strerror or str(error))
+        self._made_of = path, what, error
+
+    def __str__(self) -> str:
+        path, what, _ = self._made_of
+        return f"{path} {what}: {self.strerror}"
+
+    def __reduce__(self) -> tuple[type, tuple[Path, str, OSError]]:
+        return type(self), self._made_of
+
+
 class FiguresFailed(RuntimeError):
     """The figures of a run could not be drawn; its numbers are kept. Raise it from the mistake.
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from mi203jax.core.files import make_folder, replacing
 from mi203jax.core.task import Animation, Figure
 
 FRAMES = 6
@@ -21,11 +22,16 @@ def side_by_side(images: list[Image.Image]) -> Image.Image:
 
 
 def save_figure(path: Path, figure: Figure) -> Path:
-    """Writes `path`.png, or `path`.gif for an `Animation`; gives the name of the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes `path`.png, or `path`.gif for an `Animation`; gives the name of the file.
+
+    Raises:
+        Fault: if it cannot be written.
+    """
+    make_folder(path.parent, path.parent.parent)
     if not isinstance(figure, Animation):
         file = path.with_name(f"{path.name}.png")  # the name itself may have a dot
-        figure.savefig(file, dpi=150)
+        with replacing(file) as temporary:
+            figure.savefig(temporary, dpi=150)
         return file
     # One palette for all frames: smaller, and colours do not flicker.
     images = [Image.fromarray(f) for f in figure.frames]
@@ -33,5 +39,6 @@ def save_figure(path: Path, figure: Figure) -> Path:
     images = [i.quantize(palette=palette, dither=Image.Dither.NONE) for i in images]
     milliseconds = round(1000 / figure.frames_per_second)
     file = path.with_name(f"{path.name}.gif")
-    images[0].save(file, save_all=True, append_images=images[1:], duration=milliseconds, loop=0)
+    with replacing(file) as temporary:
+        images[0].save(temporary, save_all=True, append_images=images[1:], duration=milliseconds, loop=0)
     return file

@@ -1,23 +1,101 @@
-"""Files that a crash never leaves half-written, and JSON that names what is damaged. Does not import jax."""
+"""The one door through which a run is written: no crash leaves a file half-written, and a fault names it.
 
+Does not import jax.
+"""
+
+import contextlib
 import json
 import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-from mi203jax.core.errors import UsageError
+from mi203jax.core.errors import Fault, UsageError
+
+PART = ".part"
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write, which takes the place of `path` as a whole: a reader sees the old one or the new one.
+
+    Args:
+        path: the file; its folder must be there.
+
+    Yields:
+        Where to write. It has the suffix of `path`, and is gone if the block raises.
+
+    Raises:
+        Fault: if it cannot be written; `path` is as it was.
+    """
+    # A name of its own, so that a report that is written meanwhile does not share it.
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{PART}{path.suffix}")
+    with writing(path):
+        try:
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the system refuses within the block becomes a fault of this file.
+
+    Raises:
+        Fault: instead of OSError.
+    """
+    try:
+        yield
+    except Fault:
+        raise
+    except OSError as error:
+        raise Fault(path, "cannot be written", error) from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces a file as a whole: a reader sees the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.part")
-    with open(temporary, "w", newline="", encoding="utf-8") as file:
+    """Replaces a file as a whole.
+
+    Raises:
+        Fault: if it cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def append_text(path: Path, text: str) -> None:
+    """Appends to a file, to the disk.
+
+    Raises:
+        Fault: if it cannot be written.
+    """
+    with writing(path), open(path, "a", encoding="utf-8", newline="") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, path)
+
+
+def make_folder(path: Path, within: Path) -> None:
+    """Makes a folder, and those above it up to `within`, which must be there.
+
+    Raises:
+        Fault: if it cannot be made; so too if `within` was deleted, which is not made again.
+    """
+    with writing(path):
+        os.stat(within)
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file of this name was being written by a process that died."""
+    return name.startswith(".") and PART in name
 
 
 def read_json(path: Path) -> Any:
@@ -30,7 +108,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is damaged: {error}.") from None
 
 
@@ -39,11 +117,12 @@ def lock(folder: Path) -> filelock.FileLock:
 
     Raises:
         UsageError: if another process holds it.
-        OSError: if the folder cannot be written.
+        Fault: if the folder cannot be written.
     """
     held = filelock.FileLock(folder / ".lock")
-    try:
-        held.acquire(timeout=0)
-    except filelock.Timeout:
-        raise UsageError(f"{folder} is in use by another process: wait until it ends.") from None
+    with writing(folder):
+        try:
+            held.acquire(timeout=0)
+        except filelock.Timeout:
+            raise UsageError(f"{folder} is in use by another process: wait until it ends.") from None
     return held

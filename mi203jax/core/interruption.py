@@ -16,10 +16,16 @@ class Interrupted(Exception):
 
 
 class Interruption:
-    """Notes SIGINT and SIGTERM while it is entered. A second Ctrl-C stops at once."""
+    """Notes SIGINT and SIGTERM while it is entered. A second Ctrl-C stops at once.
+
+    Attributes:
+        signal: the number of the one that came; None: none.
+        folder: where everything that was done is saved; None: nothing was written yet.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.folder: Path | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
@@ -36,14 +42,11 @@ class Interruption:
             raise KeyboardInterrupt
         self.signal = number
 
-    def check(self, folder: Path | None = None) -> None:
-        """Stops here if that was asked for.
-
-        Args:
-            folder: where everything that was done is saved; None if nothing was written.
+    def check(self) -> None:
+        """Stops here if that was asked for: everything that was done is saved.
 
         Raises:
             Interrupted: if a signal came.
         """
         if self.signal is not None:
-            raise Interrupted(self.signal, folder)
+            raise Interrupted(self.signal, self.folder)

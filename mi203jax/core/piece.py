@@ -4,7 +4,6 @@ import functools
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -12,8 +11,8 @@ import numpy as np
 
 from mi203jax.core.checkpoint import Checkpoints
 from mi203jax.core.config import RunConfig
-from mi203jax.core.errors import UsageError
-from mi203jax.core.files import lock
+from mi203jax.core.errors import Fault, UsageError
+from mi203jax.core.files import lock, make_folder
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.loop import Carry, Group, Progress
 from mi203jax.core.parallel import Parallel
@@ -57,7 +56,6 @@ class Piece:
         make_group: Callable[[], Group],
         objective: str,
         options: Options,
-        run: Path,
     ):
         """
         Args:
@@ -66,7 +64,6 @@ class Piece:
             make_group: gives their program; called when it is first needed.
             objective: the metric that statuses tell.
             options: how they run.
-            run: the folder of the whole run, which a message on an interruption names.
         """  # noqa: D205, D212
         self.folder = folder
         self.config = configs[0]
@@ -74,8 +71,7 @@ class Piece:
         self.checkpoints = Checkpoints(folder.checkpoints, configs)
         self._objective = objective
         self._options = options
-        self._run_path = run
-        self._tensorboard = Tensorboard(run / "tensorboard") if options.tensorboard else None
+        self._tensorboard = Tensorboard(folder.run / "tensorboard") if options.tensorboard else None
 
     @functools.cached_property
     def group(self) -> Group:
@@ -94,7 +90,7 @@ class Piece:
         """As `run`, but an error is kept as what became of the trials, so that other pieces can go on."""
         try:
             self.run(watch, interruption)
-        except (Interrupted, UsageError):
+        except (Interrupted, UsageError, Fault):
             raise
         except Exception as error:
             if self._options.debug:
@@ -106,9 +102,10 @@ class Piece:
 
         Raises:
             UsageError: if a checkpoint is damaged, or another process runs the piece.
+            Fault: if a file cannot be written; what was saved before stays.
             Interrupted: after a signal, with everything saved.
         """
-        self.folder.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder.path, self.folder.run)
         with lock(self.folder.path):
             self._go_on(watch, interruption)
 
@@ -142,7 +139,7 @@ class Piece:
             if now - told > STATUS_EVERY:
                 folder.save_statuses()
                 told = now
-            interruption.check(self._run_path)
+            interruption.check()
         self._set({i: s._replace(status="done") for i, s in self._running().items()})
         folder.save_statuses()
 

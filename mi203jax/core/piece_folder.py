@@ -13,13 +13,12 @@ Does not import jax, so that a folder that cannot be used is refused at once.
 
 import json
 import math
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from mi203jax.core.errors import UsageError
-from mi203jax.core.files import read_json, write_text
+from mi203jax.core.files import append_text, make_folder, read_json, write_text
 
 Record = dict[str, Any]
 """A line of `metrics.jsonl`: trial, step, seconds, and metrics by name (None: not finite)."""
@@ -57,6 +56,11 @@ class PieceFolder:
         self.statuses = [Status()] * len(members)
 
     @property
+    def run(self) -> Path:
+        """The folder of the run."""
+        return self.path.parent.parent
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of its checkpoints."""
         return self.path / "checkpoints"
@@ -87,22 +91,18 @@ class PieceFolder:
 
     def save_statuses(self) -> None:
         """Writes what became of each trial."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path, self.run)
         rows = ",\n".join(json.dumps(s._asdict()) for s in self.statuses)
         write_text(self.path / "status.json", f"[{rows}]")
 
     def log_error(self, text: str) -> None:
         """Appends to `errors.txt`."""
-        with open(self.path / "errors.txt", "a", encoding="utf-8") as file:
-            file.write(text + "\n")
+        append_text(self.path / "errors.txt", text + "\n")
 
     def append(self, records: Iterable[Record]) -> None:
         """Appends lines to `metrics.jsonl`, to the disk."""
         lines = "".join(json.dumps(_plain(r), allow_nan=False) + "\n" for r in records)
-        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(lines)
-            file.flush()
-            os.fsync(file.fileno())
+        append_text(self.path / "metrics.jsonl", lines)
 
     def records(self) -> list[Record]:
         """The lines of `metrics.jsonl`; a torn last line is left out.

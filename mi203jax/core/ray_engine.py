@@ -89,7 +89,7 @@ class RayEngine:
                     break
         finally:
             self._stop(list(pending))
-        session.interruption.check(session.directory.path)
+        session.interruption.check()
 
     def _start(self, session: Session, folder: PieceFolder) -> Any:
         environment = {"NPROC": str(self.threads), "PYTHONPATH": os.pathsep.join(_paths())}
@@ -132,7 +132,7 @@ def _run_piece(run: str, number: int, experiment: Experiment, options: Options) 
     task, configs = experiment.load_task(), [contents.trials[i] for i in members]
     make_group = functools.partial(program, task, configs, options)
     with Interruption() as interruption:
-        Piece(folder, configs, make_group, task.objective, options, Path(run)).try_run(Watch(), interruption)
+        Piece(folder, configs, make_group, task.objective, options).try_run(Watch(), interruption)
 
 
 def _paths() -> list[str]:

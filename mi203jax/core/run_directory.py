@@ -11,6 +11,7 @@
 Does not import jax, so that a folder that cannot be used is refused at once.
 """
 
+import contextlib
 import datetime
 import itertools
 import json
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 from mi203jax import __version__
 from mi203jax.core.config import BaseConfig, from_dict, to_dict
 from mi203jax.core.errors import UsageError
-from mi203jax.core.files import lock, read_json, write_text
+from mi203jax.core.files import is_leftover, lock, read_json, write_text
 from mi203jax.core.piece_folder import PieceFolder, Record, Status
 from mi203jax.core.trials import Sweep, varied_fields
 
@@ -75,7 +76,10 @@ class RunDirectory:
             else:
                 where = _fresh(where)
             run = cls(where, experiment, sweep)
-            run.save_provenance(provenance)
+            with contextlib.ExitStack() as undone:
+                undone.callback(run.close)
+                run.save_provenance(provenance)
+                undone.pop_all()
         except OSError as error:
             named = f"--out={path}" if path else where
             raise UsageError(f"{named} cannot be written: {error.strerror or error}.") from None
@@ -192,7 +196,6 @@ def now() -> str:
 
 
 LEFTOVERS = {".lock", "provenance.json"}
-LEFTOVERS |= {f".{name}.part" for name in ("provenance.json", "config.json")}
 
 
 def check_new(path: str | None) -> None:
@@ -209,7 +212,7 @@ def check_new(path: str | None) -> None:
         inside = {p.name for p in where.iterdir()} if where.exists() else set()
     except OSError as error:
         raise UsageError(f"--out={path} cannot be written: {error.strerror or error}.") from None
-    if inside - LEFTOVERS:
+    if any(name not in LEFTOVERS and not is_leftover(name) for name in inside):
         what = "holds a run already" if "config.json" in inside else "is not empty"
         raise UsageError(f"--out={path} {what}: expected a new or empty folder.")
     parent = next(p for p in [where, *where.absolute().parents] if p.exists())

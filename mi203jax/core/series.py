@@ -14,10 +14,10 @@ from typing import Any, Literal, NamedTuple
 
 from mi203jax.core.config import RunConfig
 from mi203jax.core.display import Display
-from mi203jax.core.errors import UsageError
+from mi203jax.core.errors import Fault, UsageError
 from mi203jax.core.experiment import Experiment, Find
 from mi203jax.core.figures import save_figure
-from mi203jax.core.files import write_text
+from mi203jax.core.files import make_folder, write_text
 from mi203jax.core.html_report import write_report
 from mi203jax.core.html_report.command import typed
 from mi203jax.core.html_report.reading import PARTS, is_locked
@@ -109,6 +109,7 @@ def begin_series(
     interruption.check()
     layout = {"layout": {"parallel": options.parallel, "devices": options.devices}}
     directory = RunDirectory.create(out, name, sweep, provenance([config.seed]) | layout)
+    interruption.folder = directory.path
     try:
         directory.add([config], [[0]])
         return _Course(series, directory, options, interruption, find, engine, planned).run()
@@ -128,6 +129,7 @@ def resume_series(
 
     One that was finished gets the parts that it lost.
     """
+    interruption.folder = directory.path
     try:
         series = experiment.load_series()
         course = _Course(series, directory, options, interruption, find, engine or Here(), {})
@@ -233,14 +235,11 @@ class _Course:
         ended: dict[str, Ended] = {}
         if self._series.is_tolerant:
             self._later = [name for name, part in foreseen(self._series, config, self._find).items() if part]
-        try:
-            while self._goes_on() and (parts := self._series.next(config, self._find, ended)):
-                self._note(dict.fromkeys(parts, ""))
-                for name, part in parts.items():
-                    if not (self._is_lost and self._options.fail_fast):
-                        ended[name] = self._try(name, part)
-        except Interrupted as stopped:
-            raise Interrupted(stopped.exit_code - 128, path) from None
+        while self._goes_on() and (parts := self._series.next(config, self._find, ended)):
+            self._note(dict.fromkeys(parts, ""))
+            for name, part in parts.items():
+                if not (self._is_lost and self._options.fail_fast):
+                    ended[name] = self._try(name, part)
         if self._goes_on():
             self.display.say("drawing the figures")
             provenance = self._directory.provenance()
@@ -259,7 +258,7 @@ class _Course:
         (self._directory.path / "parts" / name / "errors.txt").unlink(missing_ok=True)  # of the last try
         try:
             return self._run(name, part)
-        except Interrupted:
+        except (Interrupted, Fault):
             raise
         except Exception as error:
             lost = {"status": "failed", "error": self._bear(name, error)}
@@ -278,7 +277,7 @@ class _Course:
             raise error
         self._is_lost = True
         where = self._directory.path / "parts" / name
-        where.mkdir(parents=True, exist_ok=True)
+        make_folder(where, self._directory.path)
         write_text(where / "errors.txt", "\n\n".join([text, "".join(traceback.format_exception(error))]))
         return text
 
@@ -290,7 +289,7 @@ class _Course:
 
     def _run(self, name: str, part: Part) -> Ended:
         """Runs a part, or what is missing of it."""
-        self._interruption.check(self._directory.path)
+        self._interruption.check()
         experiment = self._find(part.experiment)
         directory, is_new = self._open(name, part)
         try:
@@ -315,7 +314,7 @@ class _Course:
         """Draws a part's figures; if the others do without it, a mistake leaves its numbers as they are."""
         try:
             session.draw(rows, has_own)
-        except Interrupted:
+        except (Interrupted, Fault):
             raise
         except Exception as error:
             text = self._bear(name, error)

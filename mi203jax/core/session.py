@@ -9,7 +9,7 @@ import numpy as np
 
 from mi203jax.core.config import RunConfig
 from mi203jax.core.display import Display
-from mi203jax.core.errors import FiguresFailed, UsageError
+from mi203jax.core.errors import Fault, FiguresFailed, UsageError
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.figures import save_figure
 from mi203jax.core.html_report import write_report
@@ -51,7 +51,7 @@ class Here:
     def run(self, session: "Session", pieces: Sequence[PieceFolder]) -> None:
         """See `Engine`."""
         for folder in pieces:
-            session.interruption.check(session.directory.path)
+            session.interruption.check()
             if not session.is_stopped:
                 session.piece(folder).try_run(session.watch(), session.interruption)
                 session.ended(folder)
@@ -87,6 +87,7 @@ def begin(
     interruption.check()
     noted = {"layout": {"parallel": options.parallel, "devices": options.devices}} | task.compared_by
     directory = RunDirectory.create(out, name, sweep, provenance([c.seed for c in trials]) | noted)
+    interruption.folder = directory.path
     try:
         session = Session(experiment, directory, options, interruption, engine)
         session.add(trials, planned)
@@ -108,6 +109,7 @@ def resume(
         UsageError: if a checkpoint is damaged; nothing was written.
         Interrupted: after Ctrl-C or SIGTERM, with everything saved.
     """
+    interruption.folder = directory.path
     try:
         session = Session(experiment, directory, options, interruption, engine or Here())
         check_checkpoints(session)
@@ -132,7 +134,7 @@ def check_checkpoints(session: "Session") -> None:
             configs = [directory.trials[i] for i in folder.members]
             layout_of(session.task, configs, options.parallel, options.devices)
             session.piece(folder).checkpoints.verify()
-    session.interruption.check(directory.path)
+    session.interruption.check()
 
 
 def note_resumed(directory: RunDirectory, display: Display) -> None:
@@ -199,7 +201,7 @@ class Session:
                 waiting = []
         finally:
             self.display.end()
-        self.interruption.check(self.directory.path)
+        self.interruption.check()
         return self._write_results(self.directory.records())
 
     # ---- what an engine needs ----
@@ -211,7 +213,7 @@ class Session:
         def make_group() -> Group:
             return self._programs.pop(folder.path, None) or program(self.task, configs, self.options)
 
-        return Piece(folder, configs, make_group, self.task.objective, self.options, self.directory.path)
+        return Piece(folder, configs, make_group, self.task.objective, self.options)
 
     def add(self, trials: Sequence[RunConfig], planned: Sequence[Planned]) -> list[PieceFolder]:
         """Adds trials to the run, as pieces."""
@@ -319,7 +321,7 @@ class Session:
         run, task = self.directory, self.task
         try:
             files = self.draw(rows)
-        except (Interrupted, UsageError):
+        except (Interrupted, UsageError, Fault):
             raise
         except Exception as error:  # of the task's figures, most likely
             write_report([run.path], lambda _: self.experiment)
@@ -348,7 +350,7 @@ class Session:
         )
         files = [save_figure(run.path / "figures" / name, figure) for name, figure in drawn.items()]
         figures = self._figures_of(ranked(rows, task.objective, task.best)[0]) if has_own else {}
-        self.interruption.check(run.path)
+        self.interruption.check()
         files += [save_figure(run.path / "figures" / name, figure) for name, figure in figures.items()]
         note_figures(run, files)
         run.finish()

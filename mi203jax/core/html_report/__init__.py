@@ -37,8 +37,9 @@ def write_report(
         The file; of several, with its full place.
 
     Raises:
-        UsageError: if there is no run in a folder, or a damaged one, or one is given twice, or the file
-            cannot be written.
+        UsageError: if there is no run in a folder, or a damaged one, or one is given twice, or the file is a
+            folder, or would lie in none.
+        Fault: if the file cannot be written.
     """
     if not directories:
         raise UsageError("--report: expected the folder of a run, or of several.")
@@ -50,9 +51,8 @@ def write_report(
     path = out or (folders[0] / NAME if len(folders) == 1 else Path.cwd() / NAME)
     if path.is_dir():  # before anything is read or written
         raise UsageError(f"{path} cannot be written: it is a folder; expected the name of a file.")
+    if out and not path.parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {path.parent}.")
     runs = [read_run(folder, find, looks) for folder in folders]
-    try:
-        write_text(path, page(runs))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}.") from None
+    write_text(path, page(runs))
     return path

@@ -1,0 +1,110 @@
+"""A fault at every write of a run: it is named, what was saved stays, and the run goes on to the same bits."""
+
+import errno
+import os
+
+import pytest
+
+import launch
+from mi203jax.core.errors import Fault, UsageError
+from mi203jax.core.html_report import write_report
+from mi203jax.core.piece import Options
+from mi203jax.core.run_directory import read_provenance
+from tests.core.running import begin, metrics, resume, statuses
+from tests.core.toy import EXPERIMENT
+from tests.faults.injection import Killed, die, refuse, watched
+
+OFTEN = Options(quiet=True, checkpoint_every=0.0)
+ASKED = ("noise=0.5", "learning_rate=0.1,0.2", "total_steps=16", "eval_every=8")
+
+pytestmark = [pytest.mark.usefixtures("compiled_once")]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of the run that nothing disturbed, and its writes."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    with watched(path) as writes:
+        begin(path, *ASKED, options=OFTEN)
+    return path, list(writes)
+
+
+def firsts(path, writes):
+    """The place, among all writes, of the first of each site; what orbax writes is one."""
+    found = {}
+    for i, write in enumerate(writes):
+        event, name = write.site(path)
+        found.setdefault("orbax" if "orbax" in name else (event, name), i)
+    return found
+
+
+def go_on(path):
+    """Resumes what there is to resume; else begins."""
+    if not (path / "config.json").exists():
+        begin(path, *ASKED, options=OFTEN)
+    elif "finished" in read_provenance(path / "provenance.json"):  # but its report is not there
+        write_report([path], lambda _: EXPERIMENT)
+    else:
+        resume(path, options=OFTEN)
+    assert (path / "report.html").stat().st_size
+
+
+def parameters(path):
+    """What the run came to."""
+    return metrics(path), [{n: v for n, v in row.items() if n != "seconds"} for row in statuses(path)]
+
+
+def test_it_is_known_what_a_run_writes(whole):
+    path, writes = whole
+    names = {write.site(path)[1] for write in writes}
+    assert {".config.#.part.json", ".results.#.part.csv", ".report.#.part.html"} <= names
+    assert {"pieces/#/metrics.jsonl", "pieces/#/.status.#.part.json"} <= names
+    assert {"pieces/#/checkpoints/.#.#.part.json", "figures/.learning_curve.#.part.png"} <= names
+
+
+def test_refused(whole, tmp_path):
+    path, writes = whole
+    expected = parameters(path)
+    for site, at in firsts(path, writes).items():
+        own = tmp_path / f"{at}" / "run"
+        with watched(own, refuse(at, errno.ENOSPC)), pytest.raises((Fault, UsageError)) as raised:
+            begin(own, *ASKED, options=OFTEN)
+        assert str(own) in str(raised.value), site
+        assert len(str(raised.value).splitlines()) == 1
+        go_on(own)
+        assert parameters(own) == expected, site
+
+
+def test_killed(whole, tmp_path):
+    path, writes = whole
+    expected = parameters(path)
+    for site, at in firsts(path, writes).items():
+        own = tmp_path / f"{at}" / "run"
+        with watched(own, die(at)), pytest.raises(Killed):
+            begin(own, *ASKED, options=OFTEN)
+        go_on(own)
+        assert parameters(own) == expected, site
+
+
+@pytest.mark.parametrize(
+    ("file", "told", "helps"),
+    [
+        ("metrics.jsonl", "x/pieces/0/metrics.jsonl", "What was saved before stays; {}--resume=x"),
+        ("report", "x/report.html", "The results are whole; {}--report=x"),
+    ],
+)
+def test_a_user_is_told_what_helps(file, told, helps, tmp_path, monkeypatch, capsys):
+    def full(write):
+        if write.path.name.lstrip(".").startswith(file):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("experiments.get", lambda name: EXPERIMENT)
+    with watched(tmp_path / "x", full):
+        assert launch.main(["launch.py", "--exp=toy", "--out=x", "--quiet", "--no-cache"]) == 1
+    words = helps.format("once that is mended, go on with: python launch.py ")
+    assert capsys.readouterr().err == (
+        f"launch.py: {told} cannot be written: No space left on device. {words}\n"
+    )
+    assert launch.main(["launch.py", words.split()[-1]]) == 0
+    assert (tmp_path / "x" / "report.html").exists()
