@@ -4,6 +4,7 @@ Writes of C++ libraries, such as tensorstore's, are not seen: these are met by l
 """
 
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -77,32 +78,51 @@ def watched(folder: Path, rule: Callable[[Write], None] = lambda write: None) ->
         _rule = None
 
 
-def refuse(at: int, number: int, lasting: bool = True) -> Callable[[Write], None]:
-    """A rule by which the system refuses a write, and those after it.
+def refuse(site: tuple[str, str], folder: Path, number: int) -> Callable[[Write], None]:
+    """A rule by which the system refuses the first write of a site, and those after it.
 
     Args:
-        at: the first that is refused, from 0 on.
-        number: of the error, `errno.ENOSPC` say.
-        lasting: whether those after it are refused too. A full disk lets files be removed and renamed.
+        site: as `Write.site` gives it.
+        folder: that the site is in.
+        number: of the error. A full disk, `errno.ENOSPC`, lets files be removed and renamed.
     """
-    count = iter(range(10**9))
-    frees = number == 28 and lasting
+    begun = False
 
     def rule(write: Write) -> None:
-        now = next(count)
-        is_free = frees and write.event in ("os.remove", "os.rename", "os.rmdir")
-        if now == at or (now > at and lasting and not is_free):
+        nonlocal begun
+        is_free = number == errno.ENOSPC and write.event in ("os.remove", "os.rename", "os.rmdir")
+        is_first = not begun and write.site(folder) == site
+        begun = begun or is_first
+        if is_first or (begun and not is_free):
             raise OSError(number, os.strerror(number), str(write.path))
 
     return rule
 
 
-def die(at: int) -> Callable[[Write], None]:
-    """A rule by which the process dies before a write: from then on none happens."""
-    count = iter(range(10**9))
+def tear(path: Path, size: int) -> None:
+    """Cuts a file, unseen by the hook."""
+    global _rule  # noqa: PLW0603
+    rule, _rule = _rule, None
+    os.truncate(path, size)
+    _rule = rule
+
+
+def die(site: tuple[str, str], folder: Path) -> Callable[[Write], None]:
+    """A rule by which the process dies before the first write of a site; the write before that one is torn."""
+    begun = False
+    before: dict[Path, int] = {}  # the size of the file that was opened last
 
     def rule(write: Write) -> None:
-        if next(count) >= at:
+        nonlocal begun
+        if not begun and write.site(folder) == site:
+            begun = True
+            for path, size in before.items():
+                if path.is_file():  # not renamed yet
+                    tear(path, (size + path.stat().st_size) // 2)
+        if begun:
             raise Killed
+        before.clear()
+        if write.event == "open":
+            before[write.path] = write.path.stat().st_size if write.path.exists() else 0
 
     return rule

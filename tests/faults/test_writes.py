@@ -29,13 +29,13 @@ def whole(tmp_path_factory):
     return path, list(writes)
 
 
-def firsts(path, writes):
-    """The place, among all writes, of the first of each site; what orbax writes is one."""
+def sites(path, writes):
+    """The places in the program that write, each once; of what orbax writes the first."""
     found = {}
-    for i, write in enumerate(writes):
-        event, name = write.site(path)
-        found.setdefault("orbax" if "orbax" in name else (event, name), i)
-    return found
+    for write in writes:
+        site = write.site(path)
+        found.setdefault("orbax" if "orbax" in site[1] else site, site)
+    return list(found.values())
 
 
 def go_on(path):
@@ -65,9 +65,9 @@ def test_it_is_known_what_a_run_writes(whole):
 def test_refused(whole, tmp_path):
     path, writes = whole
     expected = parameters(path)
-    for site, at in firsts(path, writes).items():
-        own = tmp_path / f"{at}" / "run"
-        with watched(own, refuse(at, errno.ENOSPC)), pytest.raises((Fault, UsageError)) as raised:
+    for number, site in enumerate(sites(path, writes)):
+        own = tmp_path / f"{number}" / "run"
+        with watched(own, refuse(site, own, errno.ENOSPC)), pytest.raises((Fault, UsageError)) as raised:
             begin(own, *ASKED, options=OFTEN)
         assert str(own) in str(raised.value), site
         assert len(str(raised.value).splitlines()) == 1
@@ -78,9 +78,9 @@ def test_refused(whole, tmp_path):
 def test_killed(whole, tmp_path):
     path, writes = whole
     expected = parameters(path)
-    for site, at in firsts(path, writes).items():
-        own = tmp_path / f"{at}" / "run"
-        with watched(own, die(at)), pytest.raises(Killed):
+    for number, site in enumerate(sites(path, writes)):
+        own = tmp_path / f"{number}" / "run"
+        with watched(own, die(site, own)), pytest.raises(Killed):
             begin(own, *ASKED, options=OFTEN)
         go_on(own)
         assert parameters(own) == expected, site
