@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
         if isinstance(error, UsageError):
             return complain(error, 2)
         if isinstance(error, Fault):
-            return complain(f"{error}{after_fault(interruption.folder)}", 1)
+            return complain(f"{error}{after_fault(interruption.folder, argv[0])}", 1)
         what = error if isinstance(error, FiguresFailed) else f"{type(error).__name__}: {error}"
         return complain(f"{what} (--debug shows where)", 1)
 
@@ -49,18 +49,22 @@ def after(stopped: Interrupted, program: str) -> str:
     """What to say after a signal."""
     if stopped.folder is None:
         return f"{stopped}: nothing was written."
-    command = shlex.join(["python", program, f"--resume={stopped.folder}"])
-    return f"{stopped}: saved. Go on with: {command}"
+    return f"{stopped}: saved. Go on with: {command_on('resume', stopped.folder, program)}"
 
 
-def after_fault(folder: Path | None) -> str:
+def command_on(flag: str, folder: Path, program: str) -> str:
+    """What to type to do something with a run."""
+    return shlex.join(["python", program, f"--{flag}={folder}"])
+
+
+def after_fault(folder: Path | None, program: str) -> str:
     """What to say after the machine failed."""
     if folder is None:
         return "."
     is_whole = False
     with contextlib.suppress(UsageError):  # it may be gone, too
         is_whole = "finished" in read_provenance(folder / "provenance.json")
-    command = shlex.join(["python", "launch.py", f"--{'report' if is_whole else 'resume'}={folder}"])
+    command = command_on("report" if is_whole else "resume", folder, program)
     what = "The results are whole" if is_whole else "What was saved before stays"
     return f". {what}; once that is mended, go on with: {command}"
 

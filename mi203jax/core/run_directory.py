@@ -90,9 +90,13 @@ class RunDirectory:
         """The folder of a run that is to go on: as `read`, but a finished run is refused."""
         run = cls.read(path, config_of)
         if run.is_finished:
-            run.close()
-            raise UsageError(f"--resume={path}: this run is finished; its results are in {run.path}.")
+            raise run.refusal(path)
         return run
+
+    def refusal(self, path: str) -> UsageError:
+        """Closes the folder of a finished run, and says why it does not go on; `path` as it was typed."""
+        self.close()
+        return UsageError(f"--resume={path}: this run is finished; its results are in {self.path}.")
 
     @classmethod
     def read(cls, path: str, config_of: Callable[[str], BaseConfig]) -> "RunDirectory":

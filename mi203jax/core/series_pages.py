@@ -40,8 +40,7 @@ def open_run(path: str, find: Find) -> RunDirectory:
     directory = RunDirectory.read(path, lambda name: find(name).config)
     if not directory.is_finished or has_lost(directory.path, find):
         return directory
-    directory.close()
-    return RunDirectory.open(path, lambda name: find(name).config)  # which refuses it
+    raise directory.refusal(path)
 
 
 def has_lost(folder: Path, find: Find) -> bool:
