@@ -13,12 +13,14 @@ from absl import flags
 import experiments
 from mi203jax.core.command_line import MANY_TRIALS, USAGE, mode_of, parse, sweep_of
 from mi203jax.core.config import BaseConfig
+from mi203jax.core.documents import read_document
 from mi203jax.core.errors import Fault, FiguresFailed, UsageError
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.extras import require_ray, require_tensorboard
 from mi203jax.core.interruption import Interrupted, Interruption
+from mi203jax.core.outputs import PROVENANCE
 from mi203jax.core.preview import print_fields, print_first_parts, print_parts, print_programs
-from mi203jax.core.run_directory import check_new, read_provenance
+from mi203jax.core.run_directory import check_new
 from mi203jax.core.trials import counted, group
 
 
@@ -63,7 +65,7 @@ def after_fault(folder: Path | None, program: str) -> str:
         return "."
     is_whole = False
     with contextlib.suppress(UsageError):  # it may be gone, too
-        is_whole = "finished" in read_provenance(folder / "provenance.json")
+        is_whole = "finished" in read_document(folder / PROVENANCE)
     command = command_on("report" if is_whole else "resume", folder, program)
     what = "The results are whole" if is_whole else "What was saved before stays"
     return f". {what}; once that is mended, go on with: {command}"
@@ -191,7 +193,7 @@ def prepare(own: flags.FlagValues, together: int, before: Any = None) -> Any:
 def engine_of(own: flags.FlagValues) -> Any:
     """Where the programs run, as a context manager."""
     if own.engine == "local":
-        from mi203jax.core.session import Here
+        from mi203jax.core.engine import Here
 
         return contextlib.nullcontext(Here())
     from mi203jax.core.ray_engine import RayEngine

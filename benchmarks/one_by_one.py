@@ -51,7 +51,7 @@ def alone(experiment: str, c: RunConfig) -> float:
 
 def part(contents: Contents, sample: int) -> np.ndarray:
     """Seconds of a first run, and of one more, of each program that was drawn: `[programs, 2]`."""
-    several = [p for p in contents.pieces if len(p) > 1]
+    several = [p for p in contents.pieces.values() if len(p) > 1]
     rng = np.random.default_rng(0)
     chosen = rng.choice(len(several), min(sample, len(several)), replace=False)
     return np.array(

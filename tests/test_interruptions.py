@@ -9,6 +9,7 @@ import pytest
 
 import experiments
 import launch
+from tests.core.documents import edit
 from tests.core.slow_toy import EXPERIMENT
 from tests.launching import LAUNCH, start, wait_until
 
@@ -112,9 +113,7 @@ def test_a_damaged_checkpoint_gets_one_line(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(experiments, "get", lambda name: EXPERIMENT)
     folder = tmp_path / "run"
     assert launch.main(["launch.py", "--exp=toy", f"--out={folder}", "--quiet"]) == 0
-    provenance = json.loads((folder / "provenance.json").read_text())
-    del provenance["finished"]
-    (folder / "provenance.json").write_text(json.dumps(provenance))
+    edit(folder / "provenance.json", finished=None)
     file = max((f for f in (folder / "pieces").rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
     file.write_bytes(file.read_bytes()[:-1])
     capfd.readouterr()

@@ -4,12 +4,11 @@ Does not import jax.
 """
 
 import contextlib
-import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import filelock
 
@@ -82,6 +81,50 @@ def append_text(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
+def remove(path: Path) -> None:
+    """Removes a file, if it is there.
+
+    Raises:
+        Fault: if that is refused.
+    """
+    with writing(path):
+        path.unlink(missing_ok=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Removes a folder and what is in it, if it is there.
+
+    Raises:
+        Fault: if that is refused.
+    """
+    with writing(path):
+        if path.exists():
+            shutil.rmtree(path)
+
+
+def truncate(path: Path, size: int) -> None:
+    """Cuts a file to so many bytes, to the disk.
+
+    Raises:
+        Fault: if it cannot be written.
+    """
+    with writing(path), open(path, "rb+") as file:
+        file.truncate(size)
+        os.fsync(file.fileno())
+
+
+def sync(folder: Path) -> None:
+    """Brings the files of a folder, which others wrote, to the disk.
+
+    Raises:
+        Fault: if they cannot be written.
+    """
+    with writing(folder):
+        for path in (p for p in folder.rglob("*") if p.is_file()):
+            with open(path, "rb+") as file:
+                os.fsync(file.fileno())
+
+
 def make_folder(path: Path, within: Path) -> None:
     """Makes a folder, and those above it up to `within`, which must be there.
 
@@ -96,20 +139,6 @@ def make_folder(path: Path, within: Path) -> None:
 def is_leftover(name: str) -> bool:
     """Whether a file of this name was being written by a process that died."""
     return name.startswith(".") and PART in name
-
-
-def read_json(path: Path) -> Any:
-    """What a file holds.
-
-    Raises:
-        UsageError: if it cannot be read.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is damaged: {error}.") from None
 
 
 def lock(folder: Path) -> filelock.FileLock:

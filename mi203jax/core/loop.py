@@ -24,6 +24,7 @@ class Carry(NamedTuple):
 
     state: PyTree  # the task's
     sums: dict[str, Mean]  # metrics since the last evaluation
+    bad: dict[str, jax.Array]  # int32: iterations after which a metric was first not finite; -1: it is
 
 
 # ---- one trial; pure ----
@@ -36,7 +37,8 @@ def start(task: Task, config: Any, data: PyTree, key: jax.Array, example: PyTree
     metrics = jax.eval_shape(
         lambda s, d: _means(task.step(config, s, d, t)[1]), state, example if example is not None else data
     )
-    return Carry(state, jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics))
+    sums = jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)
+    return Carry(state, sums, {name: jnp.full((), -1, jnp.int32) for name in metrics})
 
 
 def advance(task: Task, config: Any, carry: Carry, data: PyTree, first, count) -> Carry:
@@ -47,8 +49,11 @@ def advance(task: Task, config: Any, carry: Carry, data: PyTree, first, count) -
     """
 
     def iteration(i, carry: Carry) -> Carry:
-        state, metrics = task.step(config, carry.state, data, jnp.asarray(first + i, jnp.int32))
-        return Carry(state, jax.tree.map(jnp.add, carry.sums, _means(metrics)))
+        t = jnp.asarray(first + i, jnp.int32)
+        state, metrics = task.step(config, carry.state, data, t)
+        sums = jax.tree.map(jnp.add, carry.sums, _means(metrics))
+        is_new = {n: (carry.bad[n] < 0) & ~jnp.isfinite(m.total) for n, m in sums.items()}
+        return Carry(state, sums, {n: jnp.where(is_new[n], t + 1, bad) for n, bad in carry.bad.items()})
 
     return jax.lax.fori_loop(0, count, iteration, carry)
 

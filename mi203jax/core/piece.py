@@ -9,14 +9,14 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from mi203jax.core.checkpoint import Checkpoints
+from mi203jax.core.checkpoint import Checkpoints, Saved
 from mi203jax.core.config import RunConfig
 from mi203jax.core.errors import Fault, UsageError
 from mi203jax.core.files import lock, make_folder
 from mi203jax.core.interruption import Interrupted, Interruption
-from mi203jax.core.loop import Carry, Group, Progress
+from mi203jax.core.loop import Group, Progress
 from mi203jax.core.parallel import Parallel
-from mi203jax.core.piece_folder import PieceFolder, Record, Status
+from mi203jax.core.piece_folder import PieceFolder, Record, Status, Written
 from mi203jax.core.tensorboard import Tensorboard
 
 Values = dict[str, np.ndarray]  # metric -> [trials]
@@ -36,6 +36,10 @@ class Options(NamedTuple):
     parallel: Parallel = "auto"
     devices: int = 1  # among which each batch is divided
     max_memory: int | None = None  # bytes that a piece may take
+
+
+class OutOfMemory(Exception):
+    """The trials of a piece took together more memory than there is."""
 
 
 class Watch(NamedTuple):
@@ -68,7 +72,7 @@ class Piece:
         self.folder = folder
         self.config = configs[0]
         self._make_group = make_group
-        self.checkpoints = Checkpoints(folder.checkpoints, configs)
+        self.checkpoints = Checkpoints(folder, configs)
         self._objective = objective
         self._options = options
         self._tensorboard = Tensorboard(folder.run / "tensorboard") if options.tensorboard else None
@@ -78,8 +82,8 @@ class Piece:
         """The trials' program."""
         return self._make_group()
 
-    def restore(self) -> tuple[int, Carry] | None:
-        """Iterations done and the carry then, by the newest checkpoint; None if there is none.
+    def restore(self) -> Saved | None:
+        """What the newest checkpoint holds; None if there is none.
 
         Raises:
             UsageError: if it is damaged.
@@ -87,12 +91,18 @@ class Piece:
         return self.checkpoints.restore(self.group.abstract())
 
     def try_run(self, watch: Watch, interruption: Interruption) -> None:
-        """As `run`, but an error is kept as what became of the trials, so that other pieces can go on."""
+        """As `run`, but an error is kept as what became of the trials, so that other pieces can go on.
+
+        Raises:
+            OutOfMemory: if memory did not suffice for several trials.
+        """
         try:
             self.run(watch, interruption)
         except (Interrupted, UsageError, Fault):
             raise
         except Exception as error:
+            if len(self.folder.members) > 1 and is_out_of_memory(error):
+                raise OutOfMemory(str(error)) from error
             if self._options.debug:
                 raise
             fail(self.folder, f"{type(error).__name__}: {error}", traceback.format_exc())
@@ -111,12 +121,13 @@ class Piece:
 
     def _go_on(self, watch: Watch, interruption: Interruption) -> None:
         c, folder = self.config, self.folder
-        resume = self.restore()
-        done = resume[0] * c.steps_per_iteration if resume else -1
-        kept = folder.cut(done)
+        saved = self.restore()
+        done = saved.iteration * c.steps_per_iteration if saved else -1
+        kept = folder.rewind(saved.metrics if saved else Written())
         before = max((r["seconds"] for r in kept), default=0.0)
         self._begin(done, kept)
-        pace, begun, saved, told = _Pace(), time.monotonic(), time.monotonic(), time.monotonic()
+        resume = saved[:2] if saved else None
+        pace, begun, kept_at, told = _Pace(), time.monotonic(), time.monotonic(), time.monotonic()
         for progress in self.group.run(pace, resume):
             training = jax.device_get(progress.training)  # waits for the chunk
             pace.tick()
@@ -127,10 +138,10 @@ class Piece:
             watch.progress(folder, training)
             stops = self._options.fail_fast and any(s.status == "diverged" for s in folder.statuses)
             ends = progress.iteration == c.num_iterations or not self._running()
-            due = stops or now - saved > self._options.checkpoint_every
+            due = stops or now - kept_at > self._options.checkpoint_every
             if ends or due or interruption.signal is not None:
                 self.checkpoints.save(progress.iteration, self.group.own(progress.carry))
-                saved = time.monotonic()
+                kept_at = time.monotonic()
             if stops and not ends:
                 folder.save_statuses()
                 return
@@ -154,6 +165,11 @@ class Piece:
         for i, status in new.items():
             self.folder.statuses[i] = status
 
+    def _first(self, name: str, begun: Values, position: int, step: int) -> int:
+        """The step at which a metric was first not finite: of what is not measured at each step, `step`."""
+        iterations = begun.get(name.removeprefix("train/")) if name.startswith("train/") else None
+        return step if iterations is None else int(iterations[position]) * self.config.steps_per_iteration
+
     def _begin(self, done: int, kept: Sequence[Record]) -> None:
         """Marks as running what did not diverge up to the step where the piece goes on."""
         last = {r["trial"]: r.get(self._objective) for r in kept}
@@ -162,10 +178,11 @@ class Piece:
                 objective = last.get(self.folder.members[i])
                 self.folder.statuses[i] = Status("running", max(0, done), objective=objective)
         self.folder.save_statuses()
+        self.folder.cut()
 
     def _record(self, progress: Progress, seconds: float, watch: Watch) -> None:
         step, running = self._step(progress), list(self._running())
-        values, finite = jax.device_get((progress.evaluation, progress.finite))
+        values, finite, begun = jax.device_get((progress.evaluation, progress.finite, progress.carry.bad))
         records: list[Record] = [
             {"trial": self.folder.members[i], "step": step, "seconds": round(seconds, 3)}
             | {n: float(v[i]) for n, v in values.items() if not (finite[n][i] and np.isnan(v[i]))}
@@ -176,16 +193,24 @@ class Piece:
             self._tensorboard.write(records)
         watch.evaluation(self.folder, step, {n: v[running] for n, v in values.items()})
         for i, record in zip(running, records, strict=True):
-            bad = sorted(n for n, f in finite.items() if not f[i])
+            bad = {n: self._first(n, begun, i, step) for n, f in finite.items() if not f[i]}
             status = self.folder.statuses[i]._replace(step=step)
             if bad:
-                error = f"{', '.join(bad)} not finite by step {step:,}"
+                first = min(bad.values())
+                names = ", ".join(sorted(n for n, at in bad.items() if at == first))
+                error = f"{names} not finite at step {first:,}"
                 self.folder.statuses[i] = status._replace(status="diverged", error=error, objective=None)
                 watch.diverged(self.folder, i)
             elif self._objective in record:
                 self.folder.statuses[i] = status._replace(objective=record[self._objective])
         if len(self._running()) < len(running):
             self.folder.save_statuses()
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory did not suffice."""
+    of_device = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    return of_device or isinstance(error, MemoryError)
 
 
 def fail(folder: PieceFolder, error: str, details: str) -> None:

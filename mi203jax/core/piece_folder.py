@@ -2,7 +2,7 @@
 
 | file | holds |
 |---|---|
-| `status.json` | what became of each trial |
+| `status.json` | what became of each trial, and how much was written |
 | `metrics.jsonl` | a line for each trial and evaluation, appended |
 | `checkpoints/` | the whole state |
 | `errors.txt` | tracebacks, if something failed |
@@ -11,14 +11,16 @@ One process at a time writes in it, so that pieces may run on many machines that
 Does not import jax, so that a folder that cannot be used is refused at once.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
+from mi203jax.core.documents import read_document, write_document
 from mi203jax.core.errors import UsageError
-from mi203jax.core.files import append_text, make_folder, read_json, write_text
+from mi203jax.core.files import append_text, make_folder, truncate
 
 Record = dict[str, Any]
 """A line of `metrics.jsonl`: trial, step, seconds, and metrics by name (None: not finite)."""
@@ -35,25 +37,36 @@ class Status(NamedTuple):
     objective: float | None = None  # at the last evaluation, if it is finite
 
     @property
-    def is_valid(self) -> bool:
-        """Whether the values can be those of a status."""
-        named = self.status in get_args(State) and isinstance(self.error, str)
-        return named and type(self.step) is int and isinstance(self.objective, float | int | None)
-
-    @property
     def is_final(self) -> bool:
         """Whether a resume leaves the trial alone."""
         return self.status in ("done", "diverged")
 
 
+class Written(NamedTuple):
+    """The beginning of `metrics.jsonl` that was written at some time."""
+
+    size: int = 0
+    sha256: str = hashlib.sha256().hexdigest()
+
+    @classmethod
+    def of(cls, data: bytes) -> "Written":
+        """This beginning."""
+        return cls(len(data), hashlib.sha256(data).hexdigest())
+
+
 class PieceFolder:
     """A piece's folder; made when something is first written."""
 
-    def __init__(self, path: Path, members: Sequence[int]):
-        """`members`: the numbers of its trials within the run."""
+    def __init__(self, path: Path, members: Sequence[int], run_id: str):
+        """`members`: the numbers of its trials within the run, which `run_id` tells from others."""
         self.path = path
         self.members = list(members)
+        self.run_id = run_id
         self.statuses = [Status()] * len(members)
+        self.checkpoint: int | None = None
+        """Iterations of the newest checkpoint that was complete when the statuses were saved."""
+        self.written = Written()
+        self._hash = hashlib.sha256()  # of what was written, where this process appends
 
     @property
     def run(self) -> Path:
@@ -61,39 +74,59 @@ class PieceFolder:
         return self.path.parent.parent
 
     @property
+    def number(self) -> int:
+        """Which piece of the run it is."""
+        return int(self.path.name)
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of its checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        """What was recorded."""
+        return self.path / "metrics.jsonl"
 
     @property
     def is_final(self) -> bool:
         """Whether a resume leaves it alone."""
         return all(s.is_final for s in self.statuses)
 
-    def read(self) -> None:
-        """Reads what became of the trials.
+    def damaged(self, what: str) -> UsageError:
+        """What to tell of a file in it that is not as it was written, and what to do."""
+        return UsageError(f"{what.rstrip('.')}. Delete {self.path}, and --resume begins its trials anew.")
+
+    def read(self) -> bool:
+        """Reads what became of the trials; gives whether the folder was there.
 
         Raises:
-            UsageError: if that is damaged.
+            UsageError: if what it holds is damaged.
         """
+        if not self.path.exists():
+            return False
         path = self.path / "status.json"
-        if not path.exists():
-            return
-        found = read_json(path)
         try:
-            statuses = [Status(**row) for row in found]
-            fits = len(statuses) == len(self.members) and all(s.is_valid for s in statuses)
-        except TypeError:
-            fits = False
-        if not fits:
-            raise UsageError(f"{path} is damaged: it does not fit config.json.")
-        self.statuses = statuses
+            found = read_document(path, self.run_id)
+        except UsageError as error:
+            raise self.damaged(str(error)) from None
+        if found["members"] != self.members:
+            raise self.damaged(f"{path} is of another piece")
+        self.statuses = [Status(**row) for row in found["trials"]]
+        self.checkpoint = found["checkpoint"]
+        self.written = Written(**found["metrics"])
+        return True
 
     def save_statuses(self) -> None:
         """Writes what became of each trial."""
         make_folder(self.path, self.run)
-        rows = ",\n".join(json.dumps(s._asdict()) for s in self.statuses)
-        write_text(self.path / "status.json", f"[{rows}]")
+        contents = {
+            "members": self.members,
+            "trials": [s._asdict() for s in self.statuses],
+            "checkpoint": self.checkpoint,
+            "metrics": self.written._asdict(),
+        }
+        write_document(self.path / "status.json", self.run_id, contents)
 
     def log_error(self, text: str) -> None:
         """Appends to `errors.txt`."""
@@ -102,44 +135,71 @@ class PieceFolder:
     def append(self, records: Iterable[Record]) -> None:
         """Appends lines to `metrics.jsonl`, to the disk."""
         lines = "".join(json.dumps(_plain(r), allow_nan=False) + "\n" for r in records)
-        append_text(self.path / "metrics.jsonl", lines)
+        append_text(self.metrics, lines)
+        self._hash.update(lines.encode())
+        self.written = Written(self.written.size + len(lines.encode()), self._hash.hexdigest())
 
-    def records(self) -> list[Record]:
-        """The lines of `metrics.jsonl`; a torn last line is left out.
+    def beginning(self, written: Written, told_by: str) -> bytes:
+        """The beginning of `metrics.jsonl` that was written, as a file tells.
 
         Raises:
-            UsageError: if another line is damaged.
+            UsageError: if it is not what is there.
         """
-        path, members = self.path / "metrics.jsonl", set(self.members)
-        records = read_records(path) if path.exists() else []
-        for number, record in enumerate(records, 1):
-            if record["trial"] not in members:
-                raise UsageError(f"{path}: line {number} is damaged.")
+        try:
+            with open(self.metrics, "rb") as file:
+                data = file.read(written.size)
+        except FileNotFoundError:
+            data = b""
+        except OSError as error:
+            raise UsageError(f"{self.metrics} cannot be read: {error.strerror or error}.") from None
+        if Written.of(data) != written:
+            how = "is missing" if not self.metrics.exists() else "is damaged"
+            raise self.damaged(f"{self.metrics} {how}: {told_by} tells of {written.size:,} other bytes")
+        return data
+
+    def rewind(self, written: Written) -> list[Record]:
+        """Takes nothing but this beginning of `metrics.jsonl` for written; gives its lines.
+
+        `save_statuses` tells so, after which `cut` drops the others.
+
+        Raises:
+            UsageError: if it is not what is there.
+        """
+        data = self.beginning(written, "a checkpoint")
+        self.written, self._hash = written, hashlib.sha256(data)
+        return self._parse(data)
+
+    def cut(self) -> None:
+        """Drops what stands in `metrics.jsonl` after what counts as written."""
+        if self.metrics.exists():
+            truncate(self.metrics, self.written.size)
+
+    def records(self) -> list[Record]:
+        """The lines of `metrics.jsonl`, also those that were written since `read`; not a torn last one.
+
+        Raises:
+            UsageError: if the file is damaged.
+        """
+        records = self._parse(self.beginning(self.written, "status.json"))
+        if self.is_final or not self.metrics.exists():
+            return records
+        with open(self.metrics, "rb") as file:
+            file.seek(self.written.size)
+            return records + self._parse(file.read())
+
+    def _parse(self, lines: bytes) -> list[Record]:
+        """Lines of `metrics.jsonl`, up to the first that is torn."""
+        records, members = [], set(self.members)
+        for line in lines.split(b"\n")[:-1]:
+            record = _record(line)
+            if record is None or record["trial"] not in members:
+                break
+            records.append(record)
         return records
-
-    def cut(self, step: int) -> list[Record]:
-        """Drops what was recorded after `step`, to be computed again; gives what stays."""
-        records = self.records()
-        kept = [r for r in records if r["step"] <= step]
-        if (self.path / "metrics.jsonl").exists():  # also for the sake of a torn last line
-            write_text(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in kept))
-        return kept
-
-
-def read_records(path: Path) -> list[Record]:
-    """The lines of a `metrics.jsonl`; a torn last line is left out.
-
-    Raises:
-        UsageError: if another line is damaged.
-    """
-    records = [_record(line) for line in path.read_bytes().split(b"\n")[:-1]]
-    if None in records:
-        raise UsageError(f"{path}: line {records.index(None) + 1} is damaged.")
-    return [r for r in records if r is not None]
 
 
 def _record(line: bytes) -> Record | None:
-    """A line of `metrics.jsonl`; None if it is damaged."""
+    """A line of `metrics.jsonl`; None if it is torn."""
     try:
         record = json.loads(line)
         whole, seconds = (record["trial"], record["step"]), record["seconds"]

@@ -17,10 +17,10 @@ from mi203jax.core.experiment import Experiment
 from mi203jax.core.extras import require_ray
 from mi203jax.core.interruption import Interruption
 from mi203jax.core.parallel import use_cpu_devices
-from mi203jax.core.piece import Options, Piece, Watch, fail
+from mi203jax.core.piece import Options, OutOfMemory, Piece, Watch, fail
 from mi203jax.core.piece_folder import PieceFolder
 from mi203jax.core.plan import program
-from mi203jax.core.run_directory import read_config
+from mi203jax.core.run_directory import piece_folder, read_config
 from mi203jax.core.session import Session
 
 RETRIES = 5
@@ -83,7 +83,8 @@ class RayEngine:
                 for folder in pending.values():
                     folder.read()
                 for reference in ended:
-                    self._end(reference, pending.pop(reference), session)
+                    again = self._end(reference, pending.pop(reference), session)
+                    pending |= {self._start(session, folder): folder for folder in again}
                 session.show()
                 if session.interruption.signal is not None:
                     break
@@ -99,19 +100,22 @@ class RayEngine:
             max_retries=RETRIES,
             runtime_env={"env_vars": environment},
         )
-        number = session.directory.pieces.index(folder)
         run = str(session.directory.path.absolute())
-        return task.remote(run, number, session.experiment, session.options)
+        return task.remote(run, folder.number, session.experiment, session.options)
 
-    def _end(self, reference: Any, folder: PieceFolder, session: Session) -> None:
+    def _end(self, reference: Any, folder: PieceFolder, session: Session) -> list[PieceFolder]:
+        """Tells of a piece that ended; gives those that are to run in its place, if it was too large."""
         try:
             self._ray.get(reference)
         except Exception as error:
             folder.read()
             cause = getattr(error, "cause", None) or error  # what the worker raised, if it lived
+            if isinstance(cause, OutOfMemory):
+                return session.halve(folder)
             fail(folder, f"{type(cause).__name__}: {cause}", str(error))
         folder.read()
         session.ended(folder)
+        return []
 
     def _stop(self, references: list[Any]) -> None:
         """Interrupts what still runs, which saves; waits for that."""
@@ -126,10 +130,9 @@ def _run_piece(run: str, number: int, experiment: Experiment, options: Options) 
     use_compilation_cache()
     use_cpu_devices(options.devices)
     contents = read_config(Path(run), lambda name: experiment.config)
-    members = contents.pieces[number]
-    folder = PieceFolder(Path(run) / "pieces" / str(number), members)
+    folder = piece_folder(Path(run), number, contents.pieces[number], contents.run_id)
     folder.read()
-    task, configs = experiment.load_task(), [contents.trials[i] for i in members]
+    task, configs = experiment.load_task(), [contents.trials[i] for i in folder.members]
     make_group = functools.partial(program, task, configs, options)
     with Interruption() as interruption:
         Piece(folder, configs, make_group, task.objective, options).try_run(Watch(), interruption)

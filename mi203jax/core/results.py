@@ -12,10 +12,13 @@ from typing import Any, Literal
 import numpy as np
 
 from mi203jax.core.config import BaseConfig
+from mi203jax.core.documents import read_document
 from mi203jax.core.errors import UsageError
 from mi203jax.core.fields import format_value
-from mi203jax.core.files import read_json, write_text
-from mi203jax.core.piece_folder import Record, Status, read_records
+from mi203jax.core.files import write_text
+from mi203jax.core.outputs import is_damaged, noted_files
+from mi203jax.core.piece_folder import PieceFolder, Record, Status
+from mi203jax.core.run_directory import check_run
 from mi203jax.core.trials import arms, varied_fields
 
 Row = dict[str, Any]
@@ -146,13 +149,15 @@ def load_results(path: str | Path) -> Any:
         path: the run's folder.
 
     Raises:
-        UsageError: if there are none.
+        UsageError: if there are none, or they are damaged.
     """
     import pandas as pd
 
     file = Path(path).expanduser() / "results.csv"
     if not file.is_file():
         raise UsageError(f"{file} is missing: expected the folder of a run that came to its end.")
+    if is_damaged(file, noted_files(file.parent)):
+        raise UsageError(f"{file} is not what was written; load_metrics gives what was recorded.")
     return pd.read_csv(file)
 
 
@@ -165,14 +170,19 @@ def load_metrics(path: str | Path) -> Any:
         path: the run's folder; the run may still be going on.
 
     Raises:
-        UsageError: if there is nothing.
+        UsageError: if there is nothing, or what there is is damaged.
     """
     import pandas as pd
 
-    files = sorted(Path(path).expanduser().glob("pieces/*/metrics.jsonl"))
-    if not files:
-        raise UsageError(f"{path} has no pieces/*/metrics.jsonl: expected the folder of a run.")
-    records = [record for file in files for record in read_records(file)]
-    varied = pd.DataFrame(read_json(Path(path).expanduser() / "config.json")["trials"])
+    folder = Path(path).expanduser()
+    check_run(folder, str(path))
+    found, records = read_document(folder / "config.json"), []
+    for number, members in found["pieces"].items():
+        piece = PieceFolder(folder / "pieces" / number, members, found["run"])
+        piece.read()
+        records += piece.records()
+    if not records:
+        raise UsageError(f"{path} has no metrics yet: wait for the first evaluation.")
+    varied = pd.DataFrame(found["trials"])
     metrics = pd.DataFrame(records).sort_values(["trial", "step"], ignore_index=True)
     return metrics.join(varied, on="trial")

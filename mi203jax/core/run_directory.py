@@ -8,22 +8,26 @@
 | `results.csv` | a row for each trial |
 | `figures/` | PNG and GIF |
 
+Each JSON file names the run and carries a checksum (`mi203jax.core.documents`); `provenance.json` has those
+of what was written for readers. So nothing is read that is not as it was written.
+
 Does not import jax, so that a folder that cannot be used is refused at once.
 """
 
 import contextlib
 import datetime
 import itertools
-import json
 import os
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mi203jax import __version__
 from mi203jax.core.config import BaseConfig, from_dict, to_dict
+from mi203jax.core.documents import read_document, write_document
 from mi203jax.core.errors import UsageError
-from mi203jax.core.files import is_leftover, lock, read_json, write_text
+from mi203jax.core.files import is_leftover, lock, remove_folder
+from mi203jax.core.outputs import PROVENANCE, noting
 from mi203jax.core.piece_folder import PieceFolder, Record, Status
 from mi203jax.core.trials import Sweep, varied_fields
 
@@ -31,12 +35,15 @@ from mi203jax.core.trials import Sweep, varied_fields
 class RunDirectory:
     """A run's folder, locked against other processes until `close`."""
 
-    def __init__(self, path: Path, experiment: str, sweep: Sweep):
+    def __init__(self, path: Path, run_id: str, experiment: str, sweep: Sweep):
         self.path = path
+        self.run_id = run_id
         self.experiment = experiment
         self.sweep = sweep
         self.trials: list[Any] = []
         self.pieces: list[PieceFolder] = []
+        self.lost: list[PieceFolder] = []
+        """Pieces whose folder is not there: their trials begin anew."""
         self._lock = lock(path)
 
     def close(self) -> None:
@@ -75,7 +82,7 @@ class RunDirectory:
                 where.mkdir(parents=True, exist_ok=True)
             else:
                 where = _fresh(where)
-            run = cls(where, experiment, sweep)
+            run = cls(where, secrets.token_hex(8), experiment, sweep)
             with contextlib.ExitStack() as undone:
                 undone.callback(run.close)
                 run.save_provenance(provenance)
@@ -113,15 +120,15 @@ class RunDirectory:
         check_run(where, f"--resume={path}")
         found = read_config(where, config_of)
         try:
-            run = cls(where, found.experiment, found.sweep)
+            run = cls(where, found.run_id, found.experiment, found.sweep)
         except OSError as error:
             raise UsageError(f"--resume={path} cannot be written: {error.strerror or error}.") from None
         run.trials = found.trials
         try:
-            for members in found.pieces:
-                run._piece(members).read()
-            run.records()
             run.provenance()
+            run.pieces = found.piece_folders(where)
+            run.lost = [piece for piece in run.pieces if not piece.read()]
+            run.records()
         except UsageError:
             run.close()
             raise
@@ -131,38 +138,53 @@ class RunDirectory:
         """Adds trials, which run in these pieces: numbers within `trials`. Gives the pieces' folders."""
         before = len(self.trials)
         self.trials += trials
-        new = [self._piece(before + i for i in members) for members in pieces]
+        new = self._new([before + i for i in members] for members in pieces)
+        self.pieces += new
         self._write_config()
         return new
 
-    def _piece(self, members: Iterable[int]) -> PieceFolder:
-        piece = PieceFolder(self.path / "pieces" / str(len(self.pieces)), list(members))
-        self.pieces.append(piece)
-        return piece
+    def divide(self, piece: PieceFolder, parts: Iterable[list[int]]) -> list[PieceFolder]:
+        """Puts pieces of these trials in the place of one, whose trials begin anew. Gives their folders."""
+        new, place = self._new(parts), self.pieces.index(piece)
+        self.pieces[place : place + 1] = new
+        self._write_config()
+        remove_folder(piece.path)
+        return new
+
+    def _new(self, parts: Iterable[list[int]]) -> list[PieceFolder]:
+        """Folders of pieces, which `config.json` does not tell of yet.
+
+        From now on each has a file: one that is not there is one that was lost.
+        """
+        first = max((piece.number for piece in self.pieces), default=-1) + 1
+        new = [piece_folder(self.path, i, members, self.run_id) for i, members in enumerate(parts, first)]
+        for piece in new:
+            piece.save_statuses()
+        return new
 
     def _write_config(self) -> None:
         base, varied = to_dict(self.trials[0]), varied_fields(self.trials)
         config = {
-            "version": __version__,
             "experiment": self.experiment,
             "sweep": {n: v for n, v in self.sweep._asdict().items() if n != "base"},
             "config": base,
             "trials": [{n: v for n, v in to_dict(c).items() if n in varied} for c in self.trials],
-            "pieces": [piece.members for piece in self.pieces],
+            "pieces": {piece.number: piece.members for piece in self.pieces},
         }
-        write_text(self.path / "config.json", json.dumps(config, indent=1))
+        write_document(self.path / "config.json", self.run_id, config)
 
     # ---- going on ----
 
-    def finish(self) -> None:
-        """Marks the run as finished, if no trial is left to run."""
-        if all(piece.is_final for piece in self.pieces):
-            self.save_provenance(self.provenance() | {"finished": now()})
+    def finish(self, files: Iterable[Path]) -> None:
+        """Notes what was written for readers, and that the run is finished, if no trial is left to run."""
+        is_whole = all(piece.is_final for piece in self.pieces)
+        ended = {"finished": now()} if is_whole else {}
+        self.save_provenance(self.provenance() | noting(self.path, files) | ended)
 
     @property
     def is_finished(self) -> bool:
         """Whether nothing is left to run."""
-        return "finished" in self.provenance()
+        return "finished" in self.provenance() and not self.lost
 
     def provenance(self) -> dict[str, Any]:
         """What `provenance.json` holds.
@@ -170,28 +192,11 @@ class RunDirectory:
         Raises:
             UsageError: if it is damaged.
         """
-        return read_provenance(self.path / "provenance.json")
+        return read_document(self.path / PROVENANCE, self.run_id)
 
     def save_provenance(self, provenance: dict[str, Any]) -> None:
         """Writes where the run came from."""
-        write_text(self.path / "provenance.json", json.dumps(provenance, indent=2))
-
-
-def read_provenance(path: Path) -> dict[str, Any]:
-    """Where a run came from.
-
-    Raises:
-        UsageError: if the file is missing or damaged.
-    """
-    if not path.exists():
-        raise UsageError(f"{path} is missing: expected where the run came from, beside its config.json.")
-    found = read_json(path)
-    again = found.get("resumed", []) if isinstance(found, dict) else None
-    if not isinstance(again, list) or not isinstance(found.get("packages"), dict):
-        raise UsageError(f"{path} is damaged.")
-    if not all(isinstance(begun, dict) for begun in again):
-        raise UsageError(f"{path} is damaged: 'resumed' holds something else than what is noted of a resume.")
-    return found
+        write_document(self.path / PROVENANCE, self.run_id, provenance)
 
 
 def now() -> str:
@@ -199,7 +204,7 @@ def now() -> str:
     return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-LEFTOVERS = {".lock", "provenance.json"}
+LEFTOVERS = {".lock", "provenance.json", "pieces"}
 
 
 def check_new(path: str | None) -> None:
@@ -258,10 +263,20 @@ def check_run(where: Path, asked: str) -> None:
 class Contents(NamedTuple):
     """What `config.json` says."""
 
+    run_id: str
     experiment: str
     sweep: Sweep
     trials: list[Any]
-    pieces: list[list[int]]
+    pieces: dict[int, list[int]]  # number -> trials
+
+    def piece_folders(self, where: Path) -> list[PieceFolder]:
+        """The folders of the pieces of the run in this folder; none is looked into."""
+        return [piece_folder(where, i, members, self.run_id) for i, members in self.pieces.items()]
+
+
+def piece_folder(run: Path, number: int, members: Sequence[int], run_id: str) -> PieceFolder:
+    """The folder of a piece of a run."""
+    return PieceFolder(run / "pieces" / str(number), members, run_id)
 
 
 def read_config(where: Path, config_of: Callable[[str], BaseConfig]) -> Contents:
@@ -275,22 +290,14 @@ def read_config(where: Path, config_of: Callable[[str], BaseConfig]) -> Contents
         UsageError: if it is damaged, or another version's.
     """
     path = where / "config.json"
-    found = read_json(path)
+    found = read_document(path)
     try:
-        if found["version"] != __version__:
-            raise UsageError(
-                f"it was begun by mi203jax {found['version']}, this is {__version__}: go on with that one."
-            )
         base = config_of(found["experiment"])
         asked: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in found["sweep"].items()}
         trials = [from_dict(type(base), found["config"] | changes) for changes in found["trials"]]
-        pieces = [list(piece) for piece in found["pieces"]]
-        if not trials or sorted(itertools.chain(*pieces)) != list(range(len(trials))):
-            raise UsageError("it is damaged: the pieces are not those of the trials.")
-        return Contents(found["experiment"], Sweep(base, **asked), trials, pieces)
-    except UsageError as error:
+        pieces = {int(number): members for number, members in found["pieces"].items()}
+        return Contents(found["run"], found["experiment"], Sweep(base, **asked), trials, pieces)
+    except UsageError as error:  # of a field that is no more, say
         raise UsageError(f"{path}: {error}") from None
-    except KeyError as error:
-        raise UsageError(f"{path} is damaged, or another program's: it has no {error}.") from None
-    except (TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged, or another program's: {error}.") from None
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UsageError(f"{path} is of another version of this program: {error}.") from None

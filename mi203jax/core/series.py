@@ -4,7 +4,6 @@ Each run is a folder like any other (`mi203jax.core.run_directory`), under `part
 `parts.json` names them in their order, each with why it failed, if it did before it had a trial.
 """
 
-import json
 import shlex
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +13,12 @@ from typing import Any, Literal, NamedTuple
 
 from mi203jax.core.config import RunConfig
 from mi203jax.core.display import Display
+from mi203jax.core.documents import write_document
+from mi203jax.core.engine import Engine, Here
 from mi203jax.core.errors import Fault, UsageError
 from mi203jax.core.experiment import Experiment, Find
 from mi203jax.core.figures import save_figure
-from mi203jax.core.files import make_folder, write_text
+from mi203jax.core.files import make_folder, remove, write_text
 from mi203jax.core.html_report import write_report
 from mi203jax.core.html_report.command import typed
 from mi203jax.core.html_report.reading import PARTS, is_locked
@@ -28,7 +29,7 @@ from mi203jax.core.plan import Planned, plan
 from mi203jax.core.provenance import provenance
 from mi203jax.core.results import Row
 from mi203jax.core.run_directory import RunDirectory
-from mi203jax.core.session import Engine, Here, Session, check_checkpoints, note_figures, note_resumed
+from mi203jax.core.session import Session, check_checkpoints, note_resumed
 from mi203jax.core.trials import Sweep, counted, group
 
 
@@ -255,7 +256,7 @@ class _Course:
 
     def _try(self, name: str, part: Part) -> Ended:
         """Runs a part; if the others do without it, a mistake is its own."""
-        (self._directory.path / "parts" / name / "errors.txt").unlink(missing_ok=True)  # of the last try
+        remove(self._directory.path / "parts" / name / "errors.txt")  # of the last try
         try:
             return self._run(name, part)
         except (Interrupted, Fault):
@@ -285,7 +286,8 @@ class _Course:
         """Writes down which parts there are, and why they failed; those that are to come stand last."""
         self._errors |= errors
         later = {name: "" for name in self._later if name not in self._errors}
-        write_text(self._directory.path / PARTS, json.dumps(self._errors | later))
+        parts = {"parts": self._errors | later}
+        write_document(self._directory.path / PARTS, self._directory.run_id, parts)
 
     def _run(self, name: str, part: Part) -> Ended:
         """Runs a part, or what is missing of it."""
@@ -302,7 +304,7 @@ class _Course:
             rows = session.train(f"{self._directory.experiment} {name}")
             if not directory.is_finished:
                 if part.figures == "none":
-                    directory.finish()
+                    directory.finish([directory.path / "results.csv"])
                 else:
                     self._draw(name, session, rows, part.figures == "all")
             self._is_lost |= not directory.is_finished or session.is_stopped
@@ -362,12 +364,11 @@ class _Course:
         files = [path / name for name in conclusion.texts]
         drawn = [save_figure(path / "figures" / n, f) for n, f in conclusion.figures.items()]
         files += drawn
-        note_figures(self._directory, drawn)
         if not self._is_lost:
             piece = self._directory.pieces[0]
             piece.statuses = [Status("done")]
             piece.save_statuses()
-        self._directory.finish()
+        self._directory.finish(files)
         self.display.say("writing the pages")
         for name, page in conclusion.pages.items():
             write_text(path / name, page(path))

@@ -3,17 +3,16 @@
 Does not import jax unless there is a series, so that `launch.py --report` of a run takes a second or two.
 """
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mi203jax.core.documents import write_document
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Find
 from mi203jax.core.fields import format_value
 from mi203jax.core.files import write_text
-from mi203jax.core.html_report.pictures import is_whole
-from mi203jax.core.html_report.reading import FIGURES, Hole, Run, begun_at, read_parts, read_run
+from mi203jax.core.html_report.reading import Hole, Run, begun_at, read_parts, read_run
+from mi203jax.core.outputs import FILES, PROVENANCE, digest, noting
 from mi203jax.core.results import fields_in
 from mi203jax.core.run_directory import RunDirectory, read_config
 
@@ -38,15 +37,15 @@ def open_run(path: str, find: Find) -> RunDirectory:
         UsageError: if there is no run in it, a damaged one, another version's, or a finished one.
     """
     directory = RunDirectory.read(path, lambda name: find(name).config)
-    if not directory.is_finished or has_lost(directory.path, find):
+    if not directory.is_finished or has_lost(directory, find):
         return directory
     raise directory.refusal(path)
 
 
-def has_lost(folder: Path, find: Find) -> bool:
+def has_lost(directory: RunDirectory, find: Find) -> bool:
     """Whether parts of a series, or their list, are damaged, not there, or not finished."""
     try:
-        parts = read_parts(folder, find, looks=False)
+        parts = read_parts(directory.path, find, looks=False, run_id=directory.run_id)
     except UsageError:
         return True
     return any(isinstance(part, Hole) or not part.is_finished for part in parts)
@@ -74,38 +73,35 @@ def write_pages(folder: Path, find: Find) -> list[Path]:
     parts = sorted(run.entries, key=begun_at)  # as they ran
     ended = {part.path.name: _ended(part) for part in parts if part.state != "not run"}
     # As it was before the series came to its end, so that texts are the same.
-    origin = {n: v for n, v in run.provenance.items() if n not in ("finished", FIGURES)}
+    origin = {n: v for n, v in run.provenance.items() if n not in ("finished", FILES)}
     going_on = {RUNNING: True} if run.state == "running" else {}
     conclusion = series.conclude(run.trials[0], find, ended, origin | going_on)
-    restored = [] if going_on else list(_restored(run.path, conclusion))
+    restored = [] if going_on else _restore(run, conclusion)
     for name, page in conclusion.pages.items():
         write_text(run.path / name, page(run.path))
     return [*restored, *(run.path / name for name in conclusion.pages)]
 
 
-def _restored(folder: Path, conclusion: "Conclusion") -> Iterator[Path]:
-    """Texts and figures that are not there, or cannot be read, written anew."""
-    for name, text in conclusion.texts.items():
-        if not _is_text(folder / name):
-            write_text(folder / name, text)
-            yield folder / name
+def _restore(run: Run, conclusion: "Conclusion") -> list[Path]:
+    """Writes texts and figures anew that are not there, or not as they were written; gives them."""
+    lost = [name for name in conclusion.texts if not _is_whole(run, run.path / name)]
+    for name in lost:
+        write_text(run.path / name, conclusion.texts[name])
+    files = [run.path / name for name in lost]
     for name, figure in conclusion.figures.items():
-        path = folder / "figures" / name
-        if not any(is_whole(path.with_name(path.name + suffix)) for suffix in (".png", ".gif")):
+        path = run.path / "figures" / name
+        if not any(_is_whole(run, path.with_name(path.name + suffix)) for suffix in (".png", ".gif")):
             from mi203jax.core.figures import save_figure
 
-            yield save_figure(path, figure)
+            files.append(save_figure(path, figure))
+    if files:
+        noted = run.provenance.get(FILES, {}) | noting(run.path, files)[FILES]
+        write_document(run.path / PROVENANCE, run.provenance["run"], run.provenance | {FILES: noted})
+    return files
 
 
-def _is_text(file: Path) -> bool:
-    """Whether a file is a text, and that of a name with `.json` such."""
-    try:
-        text = file.read_text(encoding="utf-8")
-        if file.suffix == ".json":
-            json.loads(text)
-    except (OSError, ValueError):
-        return False
-    return True
+def _is_whole(run: Run, file: Path) -> bool:
+    return file in run.noted and digest(file) == run.noted[file]
 
 
 def _ended(part: Run | Hole) -> "Ended":

@@ -3,17 +3,17 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from mi203jax.core.config import RunConfig
 from mi203jax.core.display import Display
+from mi203jax.core.engine import Engine, Here
 from mi203jax.core.errors import Fault, FiguresFailed, UsageError
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.figures import save_figure
 from mi203jax.core.html_report import write_report
-from mi203jax.core.html_report.reading import FIGURES
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.loop import Group, trial
 from mi203jax.core.parallel import layout_of
@@ -25,36 +25,7 @@ from mi203jax.core.results import Row, arm_rows, ranked, results, write_csv
 from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.search import Tried, save_study
 from mi203jax.core.sweep_figures import sweep_figures
-from mi203jax.core.trials import Sweep, label, varied_fields
-
-
-class Engine(Protocol):
-    """Where pieces run."""
-
-    workers: int
-    """How many run at the same time."""
-
-    def run(self, session: "Session", pieces: Sequence[PieceFolder]) -> None:
-        """Runs them, in any order, and keeps the session's display going.
-
-        Raises:
-            UsageError: if a checkpoint is damaged.
-            Interrupted: after a signal, with everything saved.
-        """
-
-
-class Here:
-    """Pieces run in this process, one after the other."""
-
-    workers = 1
-
-    def run(self, session: "Session", pieces: Sequence[PieceFolder]) -> None:
-        """See `Engine`."""
-        for folder in pieces:
-            session.interruption.check()
-            if not session.is_stopped:
-                session.piece(folder).try_run(session.watch(), session.interruption)
-                session.ended(folder)
+from mi203jax.core.trials import Sweep, counted, label, varied_fields
 
 
 def begin(
@@ -114,6 +85,8 @@ def resume(
         session = Session(experiment, directory, options, interruption, engine or Here())
         check_checkpoints(session)
         note_resumed(directory, session.display)
+        for piece in directory.lost:
+            session.display.say(f"{piece.path} is not there: its trials begin anew")
         going_on = [f for f in directory.pieces if not f.is_final]
         if any(directory.trials[i].is_alone for f in going_on for i in f.members):
             session.display.say("a part of the trials' state lay outside of JAX: their episodes begin anew")
@@ -126,7 +99,7 @@ def check_checkpoints(session: "Session") -> None:
     """What can be wrong with a run that is to go on.
 
     Raises:
-        UsageError: if a checkpoint is damaged.
+        UsageError: if a checkpoint is damaged, or a trial does not fit into what memory it may take.
     """
     directory, options = session.directory, session.options
     for folder in directory.pieces:
@@ -135,6 +108,20 @@ def check_checkpoints(session: "Session") -> None:
             layout_of(session.task, configs, options.parallel, options.devices)
             session.piece(folder).checkpoints.verify()
     session.interruption.check()
+    if options.max_memory:
+        cut_smaller(session)
+
+
+def cut_smaller(session: "Session") -> None:
+    """Divides the pieces that are left, where they take more memory than a run that goes on may take."""
+    directory, too_large = session.directory, []
+    for folder in [f for f in directory.pieces if not f.is_final]:
+        planned = plan(session.task, [directory.trials[i] for i in folder.members], session.options)
+        if len(planned) > 1:
+            too_large += folder.members
+            directory.divide(folder, [[folder.members[i] for i in p.members] for p in planned])
+    if too_large:
+        session.display.say(f"{counted(len(too_large), 'trial')} begin anew, in smaller pieces")
 
 
 def note_resumed(directory: RunDirectory, display: Display) -> None:
@@ -143,11 +130,6 @@ def note_resumed(directory: RunDirectory, display: Display) -> None:
     directory.save_provenance(begun | {"resumed": [*begun.get("resumed", []), again]})
     for difference in differences(begun, again):
         display.say(f"{difference}: equal to rounding, not bit for bit")
-
-
-def note_figures(directory: RunDirectory, files: Sequence[Path]) -> None:
-    """Notes which figures were drawn, so that a report misses one that is lost."""
-    directory.save_provenance(directory.provenance() | {FIGURES: [file.name for file in files]})
 
 
 class Session:
@@ -170,6 +152,7 @@ class Session:
         self.display = Display(options.quiet, self.task.objective)
         self._programs: dict[Path, Group] = {}  # of pieces that were planned here and wait
         self.is_stopped = False  # by --fail-fast
+        self._is_halved = False
 
     def run(self) -> list[Row]:
         """Runs what is missing and gives the rows of the results, best first.
@@ -221,6 +204,15 @@ class Session:
         if isinstance(self.engine, Here):
             self._programs |= {f.path: p.group for f, p in zip(folders, planned, strict=True)}
         return folders
+
+    def halve(self, folder: PieceFolder) -> list[PieceFolder]:
+        """Divides a piece that was too large for memory; its trials begin anew."""
+        if not self._is_halved:
+            several = f"{counted(len(folder.members), 'trial')} together took more memory than there is"
+            self.display.say(f"{several}: halved, as often as it takes")
+        self._is_halved = True
+        half = len(folder.members) // 2
+        return self.directory.divide(folder, [folder.members[:half], folder.members[half:]])
 
     def watch(self) -> Watch:
         """What shows a piece that runs in this process."""
@@ -352,8 +344,7 @@ class Session:
         figures = self._figures_of(ranked(rows, task.objective, task.best)[0]) if has_own else {}
         self.interruption.check()
         files += [save_figure(run.path / "figures" / name, figure) for name, figure in figures.items()]
-        note_figures(run, files)
-        run.finish()
+        run.finish([run.path / "results.csv", *files])
         return [*files, write_report([run.path], lambda _: self.experiment)]
 
     def _write_results(self, records: Sequence[Record]) -> list[Row]:
@@ -372,5 +363,5 @@ class Session:
         restored = piece.restore()
         if restored is None:
             raise UsageError(f"{folder.checkpoints} has no checkpoint of trial {index}, which is finished.")
-        state = trial(restored[1].state, folder.members.index(index))
+        state = trial(restored.carry.state, folder.members.index(index))
         return self.task.figures(self.directory.trials[index], state, piece.group.data)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mi203jax.configs.lecture import Form
-from mi203jax.core.html_report.reading import noted_figures
+from mi203jax.core.outputs import noted_files
 from mi203jax.core.series_pages import DAMAGED
 from mi203jax.lecture.judges import Evidence
 from mi203jax.lecture.slide import Ran
@@ -74,9 +74,10 @@ class Outcome(NamedTuple):
     def _figures(self, folder: Path) -> Path:
         return (folder if self.is_series else folder / "parts" / self.name) / "figures"
 
-    def drawn(self, folder: Path) -> list[Path]:
-        """The figures that were drawn, where it is finished: some may be lost since."""
-        return noted_figures(self._figures(folder).parent)
+    def drawn(self, folder: Path) -> dict[Path, str]:
+        """The figures that were drawn -> SHA-256, where it is finished: some may be lost since."""
+        noted = noted_files(self._figures(folder).parent)
+        return {path: sha256 for path, sha256 in noted.items() if path.suffix in (".png", ".gif")}
 
     def figures(self, folder: Path) -> list[Path]:
         """All its figures that are there, or were once, what moves first."""

@@ -69,7 +69,8 @@ def page(
         return _page(shelf, slides, shown, others, provenance)
 
     without = drawn(dict.fromkeys(paths, Picture("data:,")))
-    return drawn(embed_smaller(paths, budget(without, LIMIT)))
+    noted = {path: sha256 for o in outcomes for path, sha256 in o.drawn(folder).items()}
+    return drawn(embed_smaller(paths, budget(without, LIMIT), noted))
 
 
 def told(slides: Sequence[Slide], outcomes: Sequence[Outcome]) -> str:

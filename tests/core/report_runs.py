@@ -53,24 +53,27 @@ def gif(path, frames=32, size=(40, 30)):
     images[0].save(path, save_all=True, append_images=images[1:], duration=50, loop=0)
 
 
-def make(path, assignments=(), seeds=1, values=None, finished=True, name="small", origin=ORIGIN, **changes):
-    """A run whose trial i ends at `values[i]`, after half of that."""
+def make(
+    path, assignments=(), seeds=1, values=None, finished=True, name="small", origin=ORIGIN, lost=(), **changes
+):
+    """A run whose trial i ends at `values[i]`, after half of that, or diverges, if it is one of the `lost`."""
     sweep = Sweep(Small(), assignments, seeds)._replace(**changes)
     trials = sweep.trials()
     values = values or [0.5 + 0.01 * i for i in range(len(trials))]
     run = RunDirectory.create(str(path), name, sweep, origin)
     for piece in run.add(trials, group(trials)):
         ends = [(i, values[i]) for i in piece.members]
-        piece.statuses = [Status("done" if finished else "running", 10, objective=v) for _, v in ends]
-        piece.save_statuses()
         piece.append(
             {"trial": i, "step": s, "seconds": 1.5 + i, "eval/score": v * s / 10, "train/loss": 1 / 3}
             for s in (5, 10)
             for i, v in ends
         )
+        state = "done" if finished else "running"
+        piece.statuses = [Status("diverged" if i in lost else state, 10, objective=v) for i, v in ends]
+        piece.save_statuses()
     if finished:
         write_csv(path / "results.csv", results(trials, run.statuses, run.records(), "eval/score", "max"))
-        run.finish()
+        run.finish([path / "results.csv"])
     run.close()
     return path
 

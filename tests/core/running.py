@@ -5,8 +5,10 @@ import os
 import signal
 
 import jax
+import numpy as np
 
 from mi203jax.core import session
+from mi203jax.core.checkpoint import Checkpoints
 from mi203jax.core.interruption import Interruption
 from mi203jax.core.piece import Options
 from mi203jax.core.run_directory import RunDirectory
@@ -36,7 +38,26 @@ def metrics(path):
 
 
 def statuses(path):
-    return [row for file in sorted(path.glob("pieces/*/status.json")) for row in json.loads(file.read_text())]
+    files = sorted(path.glob("pieces/*/status.json"))
+    return [row for file in files for row in json.loads(file.read_text())["trials"]]
+
+
+def parameters(path, like):
+    """The iteration and the values of the newest checkpoint of a run's first piece.
+
+    Args:
+        path: the run's folder.
+        like: what is in it, as `Group.abstract` tells.
+    """
+    run = RunDirectory.read(str(path), lambda name: Toy())
+    run.close()
+    configs = [run.trials[i] for i in run.pieces[0].members]
+    iteration, carry, _ = Checkpoints(run.pieces[0], configs).restore(like)
+
+    def plain(x):
+        return jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+
+    return iteration, [np.asarray(plain(x)).tobytes() for x in jax.tree.leaves(carry)]
 
 
 def interrupting(at, number=signal.SIGTERM):

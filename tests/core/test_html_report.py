@@ -115,12 +115,7 @@ class TestPage:
         assert "yes" not in [cell for row in rows for cell in row]
 
     def test_settings_without_a_pair_of_seeds_are_not_judged(self, tmp_path):
-        path = make(tmp_path, ("rate=0.1,0.2,0.3",), seeds=2)
-        lines = (path / "results.csv").read_text().splitlines()
-        lost = [",".join(["diverged" if t == "done" else t for t in line.split(",")]) for line in lines]
-        (path / "results.csv").write_text(
-            "\n".join([*lines[:2], lost[2], lost[3], lost[4], *lines[5:]]) + "\n"
-        )
+        path = make(tmp_path, ("rate=0.1,0.2,0.3",), seeds=2, lost=(1, 2, 3))
         names, *rows = report(path).table("rate")
         found = {row[0]: row[names.index("against the best")] for row in rows}
         assert found == {"0.3": "best", "0.1": "too few seeds to tell", "0.2": ""}
@@ -258,12 +253,7 @@ class TestRefusals:
             ("config.json", "{", "config.json is damaged"),
             ("config.json", "[]", "config.json is damaged"),
             ("provenance.json", "[]", "provenance.json is damaged"),
-            ("provenance.json", '{"packages": {}, "resumed": [1]}', "damaged: 'resumed'"),
-            ("results.csv", "", "results.csv is damaged: expected a line of names"),
-            ("results.csv", "trial,status,seconds\n0,done\n", "row 2 has 2 values for 3 names"),
-            ("results.csv", "trial,status,seconds\nx,done,1\n", "the row of trial x"),
-            ("results.csv", "trial,status,seconds,eval/a\n0,done,1,b\n", "the row of trial 0"),
-            ("results.csv", "trial,status,seconds\n0,done,1\n1,done,1\n", "2 rows for 1 trials"),
+            ("pieces/0/metrics.jsonl", "", "metrics.jsonl is damaged: status.json tells of"),
             ("pieces/0/status.json", "3", "status.json is damaged"),
         ],
     )

@@ -67,7 +67,7 @@ class TestPieces:
         cut = begin(tmp_path / "cut", *arguments, options=QUIET._replace(max_memory=need // 2))
         pieces = json.loads((tmp_path / "cut" / "config.json").read_text())["pieces"]
         assert len(pieces) > 1
-        assert sorted(i for piece in pieces for i in piece) == list(range(3))
+        assert sorted(i for piece in pieces.values() for i in piece) == list(range(3))
         for a, b in zip(whole, cut, strict=True):
             assert a["trial"] == b["trial"]
             assert a["eval/loss"] == pytest.approx(b["eval/loss"], rel=1e-5)

@@ -16,9 +16,8 @@ SWEEP = ("--exp=toy", "noise=1", "dimension=2,3")  # two programs
 
 
 def statuses(folder):
-    return [
-        row for file in sorted(folder.glob("pieces/*/status.json")) for row in json.loads(file.read_text())
-    ]
+    files = sorted(folder.glob("pieces/*/status.json"))
+    return [row for file in files for row in json.loads(file.read_text())["trials"]]
 
 
 def records(folder):

@@ -89,12 +89,6 @@ class TestCurves:
         (image,) = compared(tmp_path, *runs).all("img")
         assert image["alt"].startswith("Lines of eval/score against frames, ")
 
-    def test_there_is_none_of_one_run_or_of_what_is_damaged(self, tmp_path):
-        runs = [make(tmp_path / n) for n in "ab"]
-        (runs[0] / "pieces/0/metrics.jsonl").write_text("{\n{}\n")
-        assert curve_of(read_run(runs[0], find)) == {}
-        assert not compared(tmp_path, *runs).all("img")
-
 
 class TestNames:
     def test_folders_of_one_name_are_told_by_their_places(self, tmp_path):

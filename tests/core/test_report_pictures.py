@@ -16,7 +16,9 @@ from mi203jax.core.html_report import write_report
 from mi203jax.core.html_report.alt_texts import KNOWN, alt_text
 from mi203jax.core.html_report.page import LIMIT
 from mi203jax.core.html_report.pictures import embed
-from tests.core.report_runs import ORIGIN, find, gif, hostile_sweep, make, png, report
+from mi203jax.core.outputs import FILES, noting
+from tests.core.documents import edit, flip
+from tests.core.report_runs import find, gif, hostile_sweep, make, png, report
 
 
 class TestPictures:
@@ -33,16 +35,27 @@ class TestPictures:
         assert "figures/torn.png" in page.text
 
     def test_one_that_was_drawn_and_lost_is_a_hole_with_the_command(self, tmp_path):
-        noted = ORIGIN | {"figures": ["margins.png", "still.gif", "../x.png", 3]}
-        path = make(tmp_path, origin=noted)
+        path = make(tmp_path)
         gif(path / "figures" / "still.gif", frames=2)
+        drawn = noting(path, [path / "figures" / "still.gif"])[FILES]
+        outside = {"../x.png": "", "/etc/x.png": ""}
+        edit(path / "provenance.json", files=drawn | {"figures/margins.png": "0", "study.md": "0"} | outside)
         page = report(path)
         command = "python launch.py --exp=small draws it, in a folder of its own."
         assert f"figures/margins.png It is not there. {command}" in page.text
         assert page.text.count("It is not there.") == 1
         assert len(page.all("img")) == 1
-        make(tmp_path / "other", origin=ORIGIN | {"figures": "margins.png"})
-        assert "There are no figures." in report(tmp_path / "other").text
+
+    def test_one_that_is_not_what_was_drawn_is_a_hole(self, tmp_path):
+        """It has no checksum of its own: a bit is another colour."""
+        path = make(tmp_path)
+        file = path / "figures" / "still.gif"
+        gif(file, frames=2)
+        edit(path / "provenance.json", files=noting(path, [file])[FILES])
+        flip(file, bit=8 * 20)
+        page = report(path)
+        assert "figures/still.gif It cannot be read: it is not what was drawn." in page.text
+        assert not page.all("img")
 
     def test_no_figures(self, tmp_path):
         assert "There are no figures." in report(make(tmp_path)).text

@@ -93,5 +93,5 @@ class TestFrames:
     def test_refusals(self, tmp_path):
         with pytest.raises(UsageError, match=r"results.csv is missing: expected the folder of a run"):
             load_results(tmp_path)
-        with pytest.raises(UsageError, match=r"expected the folder of a run"):
+        with pytest.raises(UsageError, match=r"no run in this folder"):
             load_metrics(tmp_path)

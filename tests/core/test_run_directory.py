@@ -1,6 +1,5 @@
 """The folder of a run: what is written, what is read back, what is refused."""
 
-import json
 import subprocess
 import sys
 
@@ -10,6 +9,7 @@ from mi203jax.core.errors import UsageError
 from mi203jax.core.piece_folder import Status
 from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.trials import Sweep, group
+from tests.core.documents import edit
 from tests.core.toy import Toy
 
 ONE = Sweep(Toy())
@@ -85,23 +85,10 @@ class TestOpen:
             ("config.json", "{", "config.json is damaged"),
             ("config.json", "[]", "config.json is damaged"),
             ("config.json", "{}", "config.json is damaged, or another program's: it has no 'version'."),
-            ("config.json", '{"version": "3"}', "config.json: it was begun by mi203jax 3, this is"),
             ("config.json", b"\xff\xfe", "config.json is damaged"),
-            ("pieces/0/status.json", '[{"status": "dne"}]', "status.json is damaged"),
-            ("pieces/0/status.json", '[{"step": "x"}]', "status.json is damaged"),
             ("pieces/0/status.json", "[]", "status.json is damaged"),
-            ("provenance.json", '{"packages": []}', "provenance.json is damaged"),
-            ("provenance.json", '{"packages": {}, "resumed": 1}', "provenance.json is damaged"),
-            (
-                "pieces/0/metrics.jsonl",
-                b'{"trial": 0, "step": 1, "seconds": 1, "x": "\xff"}\n',
-                "line 1 is damaged",
-            ),
-            ("pieces/0/metrics.jsonl", '{"trial": [0], "step": 1, "seconds": 1}\n', "line 1 is damaged"),
-            ("pieces/0/metrics.jsonl", '{"trial": 0, "step": "1", "seconds": 1}\n', "line 1 is damaged"),
-            ("pieces/0/metrics.jsonl", '{"trial": 7, "step": 1, "seconds": 1}\n', "line 1 is damaged"),
-            ("pieces/0/status.json", '[{"wrong": 1}]', "status.json is damaged"),
             ("pieces/0/status.json", "", "status.json is damaged"),
+            ("provenance.json", '{"packages": []}', "provenance.json is damaged"),
         ],
     )
     def test_damaged(self, tmp_path, file, text, message):
@@ -125,21 +112,17 @@ class TestOpen:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"version": "99.0"}, "begun by mi203jax 99.0, this is"),
             ({"config": {}}, "Missing field"),
             ({"trials": [{"learning_rate": -1.0}]}, "learning_rate=-1.0"),
             ({"trials": [{"lr": 1.0}]}, "Unknown field 'lr'"),
             ({"trials": [{"learning_rate": {}}]}, "learning_rate={}"),
-            ({"trials": []}, "the pieces are not those of the trials"),
-            ({"pieces": [[0, 0]]}, "the pieces are not those of the trials"),
-            ({"pieces": [["0"]]}, "config.json"),
-            ({"sweep": {"draw": 3}}, "config.json is damaged"),
+            ({"sweep": {"draw": 3}}, "config.json is of another version of this program: .*'draw'"),
+            ({"sweep": None}, "config.json is of another version of this program: 'sweep'"),
         ],
     )
     def test_of_another_version(self, tmp_path, change, message):
         create(tmp_path).close()
-        config = json.loads((tmp_path / "config.json").read_text())
-        (tmp_path / "config.json").write_text(json.dumps(config | change))
+        edit(tmp_path / "config.json", **change)
         with pytest.raises(UsageError, match=message):
             reopen(tmp_path)
 
@@ -174,13 +157,13 @@ def test_is_finished_when_no_trial_is_left(tmp_path):
     for piece, status in zip(run.pieces, (Status("done", 40), Status("failed", 0, "no")), strict=True):
         piece.statuses = [status]
         piece.save_statuses()
-    run.finish()
+    run.finish([])
     run.close()
     run = reopen(tmp_path)
     assert run.statuses == [Status("done", 40), Status("failed", 0, "no")]
     run.pieces[1].statuses = [Status("diverged", 10, "loss not finite")]
     run.pieces[1].save_statuses()
-    run.finish()
+    run.finish([])
     run.close()
     with pytest.raises(UsageError, match="is finished"):
         reopen(tmp_path)

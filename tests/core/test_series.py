@@ -222,7 +222,7 @@ class TestBegin:
         assert "run 3" in (path / "parts/of_3/report.html").read_text()
         assert "finished" not in found(path, "provenance")
         error = "ValueError: no such dimension"
-        assert found(path, "parts") == {"of_1": error, "of_2": "", "of_3": ""}
+        assert found(path, "parts")["parts"] == {"of_1": error, "of_2": "", "of_3": ""}
         page = (path / "report.html").read_text()
         assert f'<h3>of_1</h3><p class="hole">It failed: {error}</p><h3>of_2</h3>' in page
         assert "stopped (parts: 1 failed, 1 stopped, 1 finished)" in page
@@ -254,7 +254,7 @@ class TestBegin:
         experiment = EXPERIMENT._replace(series=Series(next_of, conclude, is_tolerant=True))
         with Interruption() as interruption, pytest.raises(Interrupted):
             begin_series("two", experiment, Sweep(Two()), str(tmp_path), QUIET, interruption, of)
-        assert list(found(tmp_path, "parts")) == ["a", "b", "c"]
+        assert list(found(tmp_path, "parts")["parts"]) == ["a", "b", "c"]
 
     def test_mistakes_write_nothing(self, tmp_path):
         with pytest.raises(UsageError, match=r"learning_rate=-1.0: expected a finite number in \(0, inf\)"):

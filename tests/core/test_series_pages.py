@@ -1,7 +1,6 @@
 """A series that was finished and then lost something: what a resume runs again, and what its pages are told."""
 
 import contextlib
-import json
 import shutil
 
 import numpy as np
@@ -14,6 +13,7 @@ from mi203jax.core.series import Conclusion, Part, Series, begin_series, resume_
 from mi203jax.core.series_pages import DAMAGED, RUNNING, open_run, write_pages
 from mi203jax.core.task import Animation
 from mi203jax.core.trials import Sweep
+from tests.core.documents import edit
 from tests.core.test_series import EXPERIMENT, QUIET, Marks, Two, find_toy, found
 from tests.core.toy import Toy
 
@@ -90,11 +90,11 @@ class TestResume:
         _, go_on, _ = tolerant
         (tmp_path / "parts.json").write_text("{")
         go_on()
-        assert list(found(tmp_path, "parts")) == ["of_1", "of_2"]
+        assert list(found(tmp_path, "parts")["parts"]) == ["of_1", "of_2"]
 
 
 class TestPages:
-    @pytest.mark.parametrize("file", ["config.json", "provenance.json", "results.csv"])
+    @pytest.mark.parametrize("file", ["config.json", "provenance.json"])
     def test_pages_are_told_which_file_is_damaged(self, tmp_path, tolerant, file):
         find, _, told = tolerant
         (tmp_path / "parts/of_1" / file).write_text("{")
@@ -110,7 +110,7 @@ class TestPages:
     def test_pages_are_told_why_a_part_failed_before_it_had_a_trial(self, tmp_path, tolerant):
         find, _, told = tolerant
         shutil.rmtree(tmp_path / "parts/of_1")
-        (tmp_path / "parts.json").write_text('{"of_1": "ValueError: no luck", "of_2": ""}')
+        edit(tmp_path / "parts.json", parts={"of_1": "ValueError: no luck", "of_2": ""})
         write_pages(tmp_path, find)
         assert told["rows"]["of_1"] == [{"trial": 0, "status": "failed", "error": "ValueError: no luck"}]
 
@@ -123,13 +123,11 @@ class TestPages:
             assert write_pages(tmp_path, find) == [tmp_path / "a.json", still, own]
             assert (tmp_path / "a.json").read_text() == "[1]"
         assert write_pages(tmp_path, find) == [own]
-        assert not {RUNNING, "finished", "figures"} & set(told["origin"])
+        assert not {RUNNING, "finished", "files"} & set(told["origin"])
 
     def test_but_not_while_it_is_going_on(self, tmp_path, tolerant):
         find, _, told = tolerant
-        origin = found(tmp_path, "provenance")
-        del origin["finished"]
-        (tmp_path / "provenance.json").write_text(json.dumps(origin))
+        edit(tmp_path / "provenance.json", finished=None)
         (tmp_path / "a.json").unlink()
         with contextlib.closing(RunDirectory.open(str(tmp_path), lambda _: Two())):
             assert write_pages(tmp_path, find) == [tmp_path / "page.txt"]

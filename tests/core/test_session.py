@@ -9,6 +9,7 @@ from PIL import Image
 
 from mi203jax.core.checkpoint import Checkpoints
 from mi203jax.core.loop import Group
+from mi203jax.core.outputs import is_damaged, noted_files
 from mi203jax.core.piece import Options
 from tests.core.running import begin, metrics, resume
 from tests.core.toy import Toy, exact_loss
@@ -39,8 +40,9 @@ class TestBegin:
         for name in ("learning_curve", "comparison"):
             assert Image.open(tmp_path / "figures" / f"{name}.png").size[0] > 500
         assert Image.open(tmp_path / "figures" / "still.gif").format == "GIF"
-        noted = json.loads((tmp_path / "provenance.json").read_text())["figures"]
-        assert sorted(noted) == sorted(path.name for path in (tmp_path / "figures").iterdir())
+        noted = noted_files(tmp_path)
+        assert sorted(noted) == sorted([*(tmp_path / "figures").iterdir(), tmp_path / "results.csv"])
+        assert not any(is_damaged(path, noted) for path in noted)
 
     def test_static_sweeps_run_group_by_group(self, tmp_path):
         begin(tmp_path, "dimension=1,3", "learning_rate=0.1,0.05")
@@ -71,7 +73,7 @@ class TestDivergence:
         status = {r["trial"]: (r["status"], r["error"]) for r in rows}
         assert status[0] == status[2] == ("done", "")
         assert status[1][0] == "diverged"
-        assert status[1][1] == "eval/loss, train/loss not finite by step 10"
+        assert status[1][1] == "train/loss not finite at step 2"
         assert rows[-1]["trial"] == 1
         lines = metrics(tmp_path)
         assert max(r["step"] for r in lines if r["trial"] == 1) == 10

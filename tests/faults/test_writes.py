@@ -6,12 +6,15 @@ import os
 import pytest
 
 import launch
+from mi203jax.core.documents import read_document
 from mi203jax.core.errors import Fault, UsageError
 from mi203jax.core.html_report import write_report
+from mi203jax.core.loop import Group
+from mi203jax.core.outputs import PROVENANCE
 from mi203jax.core.piece import Options
-from mi203jax.core.run_directory import read_provenance
-from tests.core.running import begin, metrics, resume, statuses
-from tests.core.toy import EXPERIMENT
+from mi203jax.core.trials import Sweep
+from tests.core.running import begin, metrics, parameters, resume, statuses
+from tests.core.toy import EXPERIMENT, Toy, task
 from tests.faults.injection import Killed, die, refuse, watched
 
 OFTEN = Options(quiet=True, checkpoint_every=0.0)
@@ -42,16 +45,22 @@ def go_on(path):
     """Resumes what there is to resume; else begins."""
     if not (path / "config.json").exists():
         begin(path, *ASKED, options=OFTEN)
-    elif "finished" in read_provenance(path / "provenance.json"):  # but its report is not there
+    elif "finished" in read_document(path / PROVENANCE):  # but its report is not there
         write_report([path], lambda _: EXPERIMENT)
     else:
         resume(path, options=OFTEN)
     assert (path / "report.html").stat().st_size
 
 
-def parameters(path):
+@pytest.fixture(scope="module")
+def like():
+    """What the checkpoint of the run is like."""
+    return Group(task, Sweep(Toy(), ASKED).trials(), None).abstract()
+
+
+def outcome(path, like):
     """What the run came to."""
-    return metrics(path), [{n: v for n, v in row.items() if n != "seconds"} for row in statuses(path)]
+    return metrics(path), statuses(path), parameters(path, like)
 
 
 def test_it_is_known_what_a_run_writes(whole):
@@ -62,9 +71,9 @@ def test_it_is_known_what_a_run_writes(whole):
     assert {"pieces/#/checkpoints/.#.#.part.json", "figures/.learning_curve.#.part.png"} <= names
 
 
-def test_refused(whole, tmp_path):
+def test_refused(whole, like, tmp_path):
     path, writes = whole
-    expected = parameters(path)
+    expected = outcome(path, like)
     for number, site in enumerate(sites(path, writes)):
         own = tmp_path / f"{number}" / "run"
         with watched(own, refuse(site, own, errno.ENOSPC)), pytest.raises((Fault, UsageError)) as raised:
@@ -72,18 +81,18 @@ def test_refused(whole, tmp_path):
         assert str(own) in str(raised.value), site
         assert len(str(raised.value).splitlines()) == 1
         go_on(own)
-        assert parameters(own) == expected, site
+        assert outcome(own, like) == expected, site
 
 
-def test_killed(whole, tmp_path):
+def test_killed(whole, like, tmp_path):
     path, writes = whole
-    expected = parameters(path)
+    expected = outcome(path, like)
     for number, site in enumerate(sites(path, writes)):
         own = tmp_path / f"{number}" / "run"
         with watched(own, die(site, own)), pytest.raises(Killed):
             begin(own, *ASKED, options=OFTEN)
         go_on(own)
-        assert parameters(own) == expected, site
+        assert outcome(own, like) == expected, site
 
 
 @pytest.mark.parametrize(

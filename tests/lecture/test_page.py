@@ -9,12 +9,14 @@ from urllib.parse import unquote
 import pytest
 
 from mi203jax.configs.lecture import Form
+from mi203jax.core.outputs import FILES, noting
 from mi203jax.core.series_pages import DAMAGED, RUNNING
 from mi203jax.lecture import page as module
 from mi203jax.lecture.judges import Verdict
 from mi203jax.lecture.outcome import NOT_DRAWN, NOT_RUN, STOPPED, Outcome
 from mi203jax.lecture.page import page, told
 from mi203jax.lecture.slide import Ran, Row, Shown, Slide
+from tests.core.documents import edit
 from tests.core.report_runs import HOSTILE, ORIGIN, Page, gif, make, png
 
 ROWS = [
@@ -261,7 +263,8 @@ class TestPage:
         assert "--resume" not in found.text
 
     def test_a_lost_figure_is_missed_where_it_was_drawn(self, tmp_path):
-        make(tmp_path / "parts" / "one", origin=ORIGIN | {"figures": ["q.png"]})
+        make(tmp_path / "parts" / "one", origin=ORIGIN, finished=False)
+        edit(tmp_path / "parts" / "one" / "provenance.json", files={"figures/q.png": "0"})
         slides, wide = [Slide("Premier", SLIDES[0].rows[1:])], "python launch.py --exp=one --sweep=wide"
         outcomes = [outcome("one"), outcome("one.wide")._replace(command=wide)]
         text = page(tmp_path, slides, outcomes, ORIGIN)
@@ -270,14 +273,17 @@ class TestPage:
         assert f"{wide}</code> draws it" not in text
 
     def test_a_comparison_is_missed_if_it_was_drawn_once(self, tmp_path):
-        noted = ORIGIN | {"figures": ["c.png"]}
-        path = make(tmp_path / "parts" / "one.wide", origin=noted) / "figures"
+        path = make(tmp_path / "parts" / "one.wide")
+        drawn = path / "figures" / "c.png"
+        png(drawn)
+        edit(path / "provenance.json", files=noting(path, [drawn])[FILES])
+        drawn.unlink()
         outcomes = [outcome("one.wide")]
         slides = [Slide("Premier", SLIDES[0].rows[1:])]
         assert "parts/one.wide/figures/c.png</a>: It is not there." in page(
             tmp_path, slides, outcomes, ORIGIN
         )
-        png(path / "c.png")
+        png(drawn)
         assert "c.png</a>" not in page(tmp_path, slides, outcomes, ORIGIN)
 
     def test_links_lead_somewhere(self, made, tmp_path):

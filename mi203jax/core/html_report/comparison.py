@@ -7,12 +7,10 @@ from typing import Any
 
 from PIL import Image
 
-from mi203jax.core.errors import UsageError
 from mi203jax.core.fields import format_value
 from mi203jax.core.html_report.markup import Child, Safe, join, tag
 from mi203jax.core.html_report.reading import Run
 from mi203jax.core.html_report.tables import best_arms, field_values, table, trial_count
-from mi203jax.core.piece_folder import Record, read_records
 from mi203jax.core.results import Row
 from mi203jax.core.trials import arms, step_unit, varied_fields
 
@@ -106,22 +104,13 @@ def curve_of(run: Run) -> Curve:
         if all(format_value(getattr(run.trials[own[0]], n)) == best[n] for n in fields)
     )
     values: dict[int, dict[int, float]] = {i: {} for i in members}
-    for record in _records(run):
+    for record in (record for piece in run.pieces for record in piece.records()):
         i, value = record["trial"], record.get(run.objective)
         if i in values and value is not None:
             values[i][record["step"] * run.trials[i].frames_per_step] = value
     measured = [curve for curve in values.values() if curve]
     steps = sorted(set.intersection(*map(set, measured))) if measured else []
     return {s: sum(curve[s] for curve in measured) / len(measured) for s in steps}
-
-
-def _records(run: Run) -> list[Record]:
-    """What was recorded; nothing of what is damaged, since results are read without it."""
-    try:
-        files = sorted(run.path.glob("pieces/*/metrics.jsonl"))
-        return [record for file in files for record in read_records(file)]
-    except UsageError:
-        return []
 
 
 def _figure(curves: Mapping[str, Curve], objective: str, unit: str) -> Safe:

@@ -17,8 +17,10 @@ LIMIT = 4_500_000
 def page(runs: Sequence[Run]) -> str:
     """The report of one run, or of several with a comparison before them."""
     compared = comparison(runs) if len(runs) > 1 else Safe()
-    paths = [path for run in runs for part in (run, *run.parts) for path in part.pictures]
-    return _page(runs, compared, embed(paths, budget(_page(runs, compared, {}), LIMIT)))
+    every = [part for run in runs for part in (run, *run.parts)]
+    paths = [path for run in every for path in run.pictures]
+    noted = {path: sha256 for run in every for path, sha256 in run.noted.items()}
+    return _page(runs, compared, embed(paths, budget(_page(runs, compared, {}), LIMIT), noted))
 
 
 def _page(runs: Sequence[Run], compared: Safe, pictures: Pictures) -> str:

@@ -1,9 +1,10 @@
 """Figures as data URIs, within a number of bytes for all of them together."""
 
 import base64
+import hashlib
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +42,7 @@ class Picture(NamedTuple):
 ABSENT = Picture(note="It is not there.", is_lost=True)
 
 
-def embed(paths: Sequence[Path], budget: int) -> dict[Path, Picture]:
+def embed(paths: Sequence[Path], budget: int, noted: Mapping[Path, str] = {}) -> dict[Path, Picture]:
     """The pictures, which take at most `budget` bytes (of their files: as text a third more).
 
     Small ones go first and leave what they do not need to the larger ones. What is larger than its share is
@@ -50,30 +51,20 @@ def embed(paths: Sequence[Path], budget: int) -> dict[Path, Picture]:
     Args:
         paths: PNG and GIF files.
         budget: bytes.
+        noted: file -> the SHA-256 that it had when it was drawn, as far as that is known.
     """
     found = {}
     waiting = sorted(set(paths), key=lambda p: (_size(p), p))
     for number, path in enumerate(waiting):
         log.info("picture %d of %d", number + 1, len(waiting))
         try:
-            found[path], taken = _embed(path, budget // (len(waiting) - number))
+            found[path], taken = _embed(path, budget // (len(waiting) - number), noted.get(path))
         except FileNotFoundError:
             found[path], taken = ABSENT, 0
         except UNREADABLE as error:
             found[path], taken = Picture(note=f"It cannot be read: {_reason(error)}.", is_lost=True), 0
         budget -= taken
     return found
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a picture is there, and can be read to its end."""
-    try:
-        with Image.open(path) as image:
-            for frame in ImageSequence.Iterator(image):
-                frame.load()
-    except UNREADABLE:
-        return False
-    return True
 
 
 def _size(path: Path) -> int:
@@ -88,9 +79,11 @@ def _reason(error: BaseException) -> str:
     return (text or type(error).__name__).split("\n")[0].rstrip(".").partition(" <_io")[0]
 
 
-def _embed(path: Path, share: int) -> tuple[Picture, int]:
+def _embed(path: Path, share: int, sha256: str | None) -> tuple[Picture, int]:
     """A picture of at most `share` bytes, and how many it takes."""
     data = path.read_bytes()
+    if sha256 not in (None, hashlib.sha256(data).hexdigest()):
+        raise ValueError("it is not what was drawn")
     image = Image.open(io.BytesIO(data))
     if image.format not in KINDS:
         raise ValueError(f"it is neither PNG nor GIF, but {image.format}")

@@ -3,30 +3,27 @@
 Does not import jax.
 """
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from mi203jax.core.config import BaseConfig
+from mi203jax.core.documents import read_document
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment, Find
-from mi203jax.core.files import lock, read_json
+from mi203jax.core.files import lock
+from mi203jax.core.outputs import PROVENANCE, noted_files
 from mi203jax.core.piece_folder import PieceFolder, Status
-from mi203jax.core.results import Best, Row, ranked, results
-from mi203jax.core.run_directory import check_run, read_config, read_provenance
+from mi203jax.core.results import Best, Row, fields_in, ranked, results
+from mi203jax.core.run_directory import check_run, read_config
 from mi203jax.core.trials import Sweep
 
 PARTS = "parts.json"
 """Of a series: its parts in their order, each with why it failed before it had a trial, or ""."""
 
-FIGURES = "figures"
-"""Of `provenance.json`: the names of the files that were drawn."""
-
 NOT_RUN = "It did not run, or ended before it had a trial."
 
-OWN = ("config.json", "provenance.json")
+OWN = ("config.json", PROVENANCE)
 """What tells the folder of a part."""
 
 
@@ -53,14 +50,16 @@ class Run(NamedTuple):
     sweep: Sweep
     trials: Sequence[BaseConfig]
     statuses: Sequence[Status]
-    rows: Sequence[Row]  # as `results.csv` has them, numbers as such, the best first
+    rows: Sequence[Row]  # as `results.csv` has them, values of fields as numbers, the best first
     objective: str  # the metric that trials are compared by; "": not known
     best: Best
-    programs: int
+    pieces: Sequence[PieceFolder]  # its own
+    programs: int  # its own and its parts'
     seconds: float  # of the programs, one after the other
     provenance: dict[str, Any]
     pictures: Sequence[Path]
     texts: Sequence[Path]
+    noted: Mapping[Path, str]  # what was written for readers -> SHA-256
     entries: "Sequence[Run | Hole]" = ()  # of a series: its parts, as they ran
     error: str = ""  # of a part: why it failed, beside what is told of its trials
     is_locked: bool = False  # some process works in the folder, as far as that was looked for
@@ -95,16 +94,18 @@ def read_run(path: Path, find: Find, looks: bool = False) -> Run:
     path = path.expanduser()
     check_run(path, f"--report={path}")
     found = read_config(path, lambda name: find(name).config)
-    pieces = [PieceFolder(path / "pieces" / str(i), members) for i, members in enumerate(found.pieces)]
+    provenance = read_document(path / PROVENANCE, found.run_id)
+    pieces = found.piece_folders(path)
     for piece in pieces:
-        piece.read()
+        if not piece.read():
+            raise UsageError(f"{piece.path} is missing: --resume={path} begins its trials anew.")
     statuses = _by_trial(pieces)
-    entries = read_parts(path, find, looks)
+    entries = read_parts(path, find, looks, found.run_id)
     parts = [part for part in entries if isinstance(part, Run)]
-    provenance = read_provenance(path / "provenance.json")
+    noted = noted_files(path)
     objective = str(provenance.get("objective", ""))
     best: Best = "min" if provenance.get("best") == "min" else "max"
-    rows = [] if entries else _rows(path, found.trials, statuses, pieces, objective, best)
+    rows = [] if entries else _rows(found.trials, statuses, pieces, objective, best)
     own = {row["trial"]: row["seconds"] or 0.0 for row in rows}
     seconds = sum(max(own.get(i, 0.0) for i in piece.members) for piece in pieces)  # they end together
     return Run(
@@ -117,28 +118,16 @@ def read_run(path: Path, find: Find, looks: bool = False) -> Run:
         rows=ranked(rows, objective, best),
         objective=objective,
         best=best,
+        pieces=pieces,
         programs=len(pieces) + sum(part.programs for part in parts),
         seconds=seconds + sum(part.seconds for part in parts),
         provenance=provenance,
-        pictures=sorted({*_pictures(path), *noted_figures(path)}),
+        pictures=sorted(p for p in {*path.glob("figures/*"), *noted} if p.suffix in (".png", ".gif")),
         texts=sorted(path.glob("*.md")),
+        noted=noted,
         entries=entries,
         is_locked=looks and "finished" not in provenance and is_locked(path),
     )
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return [p for p in (folder / "figures").glob("*") if p.suffix in (".png", ".gif")]
-
-
-def noted_figures(folder: Path) -> list[Path]:
-    """The figures of a run that were drawn once: one that is lost since shall be missed."""
-    try:
-        noted = read_provenance(folder / "provenance.json").get(FIGURES)
-    except UsageError:
-        return []
-    names = [n for n in noted if isinstance(n, str) and Path(n).name == n] if isinstance(noted, list) else []
-    return [folder / "figures" / name for name in names]
 
 
 def is_locked(folder: Path) -> bool:
@@ -154,38 +143,32 @@ def is_locked(folder: Path) -> bool:
     return False
 
 
-def read_parts(path: Path, find: Find, looks: bool) -> list[Run | Hole]:
+def read_parts(path: Path, find: Find, looks: bool, run_id: str) -> list[Run | Hole]:
     """The parts of a series, as they ran; one that cannot be read is a hole.
 
     Args:
         path: the folder of the series.
         find: gives the experiments.
         looks: as `read_run` has it.
+        run_id: the series'.
 
     Raises:
         UsageError: if the list of the parts is damaged.
     """
-    noted = _noted(path / PARTS) if (path / PARTS).is_file() else {}
+    noted = read_document(path / PARTS, run_id)["parts"] if (path / PARTS).is_file() else {}
+    if any(name in (".", "..") or Path(name).name != name for name in noted):
+        raise UsageError(f"{path / PARTS} is damaged: expected names of folders.")
     known = [_part(path / "parts" / name, find, looks, error) for name, error in noted.items()]
     # Older versions kept no list.
     found = sorted({p.parent for p in path.glob("parts/*/*.json") if p.name in OWN} - {p.path for p in known})
     return known + sorted((_part(p, find, looks) for p in found), key=begun_at)
 
 
-def _noted(file: Path) -> dict[str, str]:
-    found = read_json(file)
-    if not isinstance(found, dict) or not all(
-        isinstance(error, str) and Path(name).name == name for name, error in found.items()
-    ):
-        raise UsageError(f"{file} is damaged: expected names of parts, and why each failed.")
-    return found
-
-
 def _part(path: Path, find: Find, looks: bool, error: str = "") -> Run | Hole:
     begun = ""
     try:
-        if (path / "provenance.json").is_file():
-            begun = str(read_provenance(path / "provenance.json").get("time", ""))
+        if (path / PROVENANCE).is_file():
+            begun = str(read_document(path / PROVENANCE).get("time", ""))
         if (path / "config.json").is_file():
             return read_run(path, find, looks)._replace(error=error)
     except UsageError as damage:
@@ -206,47 +189,16 @@ def _by_trial(pieces: Sequence[PieceFolder]) -> list[Status]:
 
 
 def _rows(
-    path: Path,
     trials: Sequence[BaseConfig],
     statuses: Sequence[Status],
     pieces: Sequence[PieceFolder],
     objective: str,
     best: Best,
 ) -> list[Row]:
-    """A row a trial: of `results.csv`, or of what was recorded until now."""
-    file = path / "results.csv"
-    if file.is_file():
-        rows = read_results(file)
-        if len(rows) <= len(trials):
-            return rows
-        raise UsageError(f"{file} is damaged: it has {len(rows)} rows for {len(trials)} trials.")
+    """A row a trial, of what was recorded until now; values of fields as numbers, where they are."""
     records = [record for piece in pieces for record in piece.records()]
-    return results(trials, statuses, records, objective, best)
-
-
-def read_results(file: Path) -> list[Row]:
-    """The rows of a `results.csv`, numbers as such and None where nothing stands.
-
-    Raises:
-        UsageError: if the file is damaged.
-    """
-    try:
-        lines = list(csv.reader(io.StringIO(file.read_text(encoding="utf-8"), newline=""), strict=True))
-    except (OSError, ValueError, csv.Error) as error:
-        raise UsageError(f"{file} is damaged: {error}.") from None
-    if len(lines) < 2 or not {"trial", "status", "seconds"} <= set(lines[0]):
-        raise UsageError(f"{file} is damaged: expected a line of names and a line a trial.")
-    for number, line in enumerate(lines[1:], 2):
-        if len(line) != len(lines[0]):
-            raise UsageError(
-                f"{file} is damaged: row {number} has {len(line)} values for {len(lines[0])} names."
-            )
-    rows = [{n: number_of(t) for n, t in zip(lines[0], line, strict=True)} for line in lines[1:]]
-    numbers = ["seconds", *(n for n in lines[0] if "/" in n)]
-    for row in rows:
-        if type(row["trial"]) is not int or any(not isinstance(row[n], int | float | None) for n in numbers):
-            raise UsageError(f"{file} is damaged: the row of trial {row['trial']} holds a text for a number.")
-    return rows
+    rows = results(trials, statuses, records, objective, best)
+    return [row | {n: number_of(row[n]) for n in fields_in(row)} for row in rows]
 
 
 def number_of(text: str) -> Any:

@@ -22,6 +22,7 @@ from mi203jax.core.html_report.tables import (
     trial_count,
     trial_table,
 )
+from mi203jax.core.outputs import is_damaged
 from mi203jax.core.results import Row
 from mi203jax.core.trials import counted
 
@@ -125,7 +126,7 @@ def duration(seconds: float) -> str:
 def _results(run: Run, arms: Sequence[Row], level: int) -> list[Safe]:
     if not run.entries:
         return [*arm_table(run, arms), *trial_table(run)]
-    found = [_text(path, level + 1) for path in run.texts]
+    found = [_text(path, level + 1, run.noted) for path in run.texts]
     for part in run.entries:
         found += [tag(f"h{level + 1}", part.path.name), *_part(part)]
     return found
@@ -144,8 +145,10 @@ def _part(part: Run | Hole) -> list[Safe]:
     return [*failed, tag("details", tag("summary", counts), tag("p", asked, class_="note"), *own)]
 
 
-def _text(path: Path, level: int) -> Safe:
+def _text(path: Path, level: int, noted: Mapping[Path, str]) -> Safe:
     """A text that a series wrote, whose first headings are of this level."""
+    if is_damaged(path, noted):
+        return tag("p", f"{path.name} is not what was written.", class_="hole")
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:

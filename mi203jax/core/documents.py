@@ -1,0 +1,74 @@
+"""The JSON files of a run, each of which knows its run and tells whether it is as it was written.
+
+Does not import jax.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mi203jax import __version__
+from mi203jax.core.errors import UsageError
+from mi203jax.core.files import write_text
+
+SEAL = ("version", "run", "checksum")
+"""What a document holds beside its contents."""
+
+
+def write_document(path: Path, run: str, contents: Mapping[str, Any]) -> None:
+    """Replaces a document as a whole.
+
+    Args:
+        path: the file.
+        run: what tells the run from any other.
+        contents: what JSON takes, by name; keys of mappings come back as texts.
+
+    Raises:
+        Fault: if it cannot be written.
+    """
+    document = {"version": __version__, "run": run} | json.loads(json.dumps(dict(contents)))
+    write_text(path, json.dumps(document | {"checksum": _checksum(document)}, indent=1))
+
+
+def read_document(path: Path, run: str | None = None) -> dict[str, Any]:
+    """What a document holds.
+
+    Args:
+        path: the file.
+        run: the run that it must be of; None: any.
+
+    Returns:
+        Its contents, and `run`.
+
+    Raises:
+        UsageError: if it is not there, cannot be read, or is not what was written; if it is another
+            version's, or another run's.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path} is missing.") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is damaged: {error}.") from None
+    if not isinstance(document, dict):
+        raise UsageError(f"{path} is damaged: expected what stands within braces.")
+    if lacking := [name for name in SEAL if not isinstance(document.get(name), str)]:
+        raise UsageError(f"{path} is damaged, or another program's: it has no {lacking[0]!r}.")
+    if document["version"] != __version__:
+        raise UsageError(
+            f"{path}: it was begun by mi203jax {document['version']}, this is {__version__}: "
+            "go on with that one."
+        )
+    if document.pop("checksum") != _checksum(document):
+        raise UsageError(f"{path} is damaged: it is not what was written.")
+    if run is not None and document["run"] != run:
+        raise UsageError(f"{path} is of another run than the files beside it.")
+    return {name: value for name, value in document.items() if name != "version"}
+
+
+def _checksum(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

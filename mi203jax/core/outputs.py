@@ -1,0 +1,50 @@
+"""What a run writes for readers: noted with checksums, so that a file that is lost or damaged shows.
+
+Does not import jax.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mi203jax.core.documents import read_document
+from mi203jax.core.errors import UsageError
+
+PROVENANCE = "provenance.json"
+
+FILES = "files"
+"""Of `provenance.json`: path within the run -> SHA-256."""
+
+
+def digest(file: Path) -> str:
+    """The SHA-256 of a file; "" if it cannot be read."""
+    try:
+        with open(file, "rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def noting(folder: Path, files: Iterable[Path]) -> dict[str, Any]:
+    """What to add to the provenance of a run that wrote these files."""
+    return {FILES: {file.relative_to(folder).as_posix(): digest(file) for file in files}}
+
+
+def noted_files(folder: Path) -> dict[Path, str]:
+    """The files that a run wrote for readers -> SHA-256; none where its provenance is lost."""
+    try:
+        noted = read_document(folder / PROVENANCE).get(FILES, {})
+    except UsageError:
+        return {}
+    return {folder / name: sha256 for name, sha256 in noted.items() if _is_within(name)}
+
+
+def _is_within(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def is_damaged(file: Path, noted: Mapping[Path, str]) -> bool:
+    """Whether a file is there, and is not what was noted."""
+    return file.exists() and noted.get(file, digest(file)) != digest(file)
