@@ -53,6 +53,7 @@ class Checkpoints:
             _write(target, carry)
             sync(target)
             found = {"configurations": self._configs, "files": _digests(target)}
+        self._piece.sync()
         metrics = {"metrics": self._piece.written._asdict()}
         write_document(target.with_suffix(".json"), self._piece.run_id, found | metrics)
         with writing(self.folder):
@@ -111,7 +112,7 @@ class Checkpoints:
             if expected.get(name) != found.get(name):
                 raise self._piece.damaged(f"Checkpoint {target} is damaged: {name} is not what was written")
         written = Written(**manifest["metrics"])
-        self._piece.beginning(written, target.with_suffix(".json").name)
+        self._piece.check(written, target.with_suffix(".json").name)
         return iteration, written
 
     def _latest(self) -> int | None:

@@ -70,15 +70,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Appends to a file, to the disk.
+    """Appends to a file; `sync` brings it to the disk.
 
     Raises:
         Fault: if it cannot be written.
     """
     with writing(path), open(path, "a", encoding="utf-8", newline="") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def remove(path: Path) -> None:
@@ -113,15 +111,15 @@ def truncate(path: Path, size: int) -> None:
         os.fsync(file.fileno())
 
 
-def sync(folder: Path) -> None:
-    """Brings the files of a folder, which others wrote, to the disk.
+def sync(path: Path) -> None:
+    """Brings a file, or the files of a folder, to the disk, before another tells of them.
 
     Raises:
         Fault: if they cannot be written.
     """
-    with writing(folder):
-        for path in (p for p in folder.rglob("*") if p.is_file()):
-            with open(path, "rb+") as file:
+    with writing(path):
+        for found in (p for p in (path, *path.rglob("*")) if p.is_file()):
+            with open(found, "rb+") as file:
                 os.fsync(file.fileno())
 
 

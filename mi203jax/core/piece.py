@@ -3,7 +3,7 @@
 import functools
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -16,7 +16,8 @@ from mi203jax.core.files import lock, make_folder
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.loop import Group, Progress
 from mi203jax.core.parallel import Parallel
-from mi203jax.core.piece_folder import PieceFolder, Record, Status, Written
+from mi203jax.core.piece_folder import PieceFolder, Status, Written
+from mi203jax.core.recorded import Record, Recorded
 from mi203jax.core.tensorboard import Tensorboard
 
 Values = dict[str, np.ndarray]  # metric -> [trials]
@@ -124,8 +125,9 @@ class Piece:
         saved = self.restore()
         done = saved.iteration * c.steps_per_iteration if saved else -1
         kept = folder.rewind(saved.metrics if saved else Written())
-        before = max((r["seconds"] for r in kept), default=0.0)
-        self._begin(done, kept)
+        last = Recorded(self._objective, "max").add(kept).last
+        before = max((record["seconds"] for record in last.values()), default=0.0)
+        self._begin(done, last)
         resume = saved[:2] if saved else None
         pace, begun, kept_at, told = _Pace(), time.monotonic(), time.monotonic(), time.monotonic()
         for progress in self.group.run(pace, resume):
@@ -170,12 +172,11 @@ class Piece:
         iterations = begun.get(name.removeprefix("train/")) if name.startswith("train/") else None
         return step if iterations is None else int(iterations[position]) * self.config.steps_per_iteration
 
-    def _begin(self, done: int, kept: Sequence[Record]) -> None:
-        """Marks as running what did not diverge up to the step where the piece goes on."""
-        last = {r["trial"]: r.get(self._objective) for r in kept}
+    def _begin(self, done: int, last: Mapping[int, Record]) -> None:
+        """Marks as running what did not diverge up to the step where the piece goes on, after these lines."""
         for i, status in enumerate(self.folder.statuses):
             if status.status != "diverged" or status.step > done:
-                objective = last.get(self.folder.members[i])
+                objective = last.get(self.folder.members[i], {}).get(self._objective)
                 self.folder.statuses[i] = Status("running", max(0, done), objective=objective)
         self.folder.save_statuses()
         self.folder.cut()

@@ -12,18 +12,20 @@ Does not import jax, so that a folder that cannot be used is refused at once.
 """
 
 import hashlib
+import itertools
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from mi203jax.core.documents import read_document, write_document
 from mi203jax.core.errors import UsageError
-from mi203jax.core.files import append_text, make_folder, truncate
+from mi203jax.core.files import append_text, make_folder, sync, truncate
+from mi203jax.core.recorded import Record
 
-Record = dict[str, Any]
-"""A line of `metrics.jsonl`: trial, step, seconds, and metrics by name (None: not finite)."""
+CHUNK = 1 << 20
+"""Bytes that are read at once."""
 
 State = Literal["waiting", "running", "done", "diverged", "failed"]
 
@@ -45,13 +47,8 @@ class Status(NamedTuple):
 class Written(NamedTuple):
     """The beginning of `metrics.jsonl` that was written at some time."""
 
-    size: int = 0
+    size: int = 0  # bytes
     sha256: str = hashlib.sha256().hexdigest()
-
-    @classmethod
-    def of(cls, data: bytes) -> "Written":
-        """This beginning."""
-        return cls(len(data), hashlib.sha256(data).hexdigest())
 
 
 class PieceFolder:
@@ -67,6 +64,7 @@ class PieceFolder:
         """Iterations of the newest checkpoint that was complete when the statuses were saved."""
         self.written = Written()
         self._hash = hashlib.sha256()  # of what was written, where this process appends
+        self._is_on_disk = True
 
     @property
     def run(self) -> Path:
@@ -120,6 +118,7 @@ class PieceFolder:
     def save_statuses(self) -> None:
         """Writes what became of each trial."""
         make_folder(self.path, self.run)
+        self.sync()
         contents = {
             "members": self.members,
             "trials": [s._asdict() for s in self.statuses],
@@ -133,31 +132,44 @@ class PieceFolder:
         append_text(self.path / "errors.txt", text + "\n")
 
     def append(self, records: Iterable[Record]) -> None:
-        """Appends lines to `metrics.jsonl`, to the disk."""
+        """Appends lines to `metrics.jsonl`; `sync` brings them to the disk."""
         lines = "".join(json.dumps(_plain(r), allow_nan=False) + "\n" for r in records)
         append_text(self.metrics, lines)
         self._hash.update(lines.encode())
         self.written = Written(self.written.size + len(lines.encode()), self._hash.hexdigest())
+        self._is_on_disk = False
 
-    def beginning(self, written: Written, told_by: str) -> bytes:
-        """The beginning of `metrics.jsonl` that was written, as a file tells.
+    def sync(self) -> None:
+        """Brings what was appended to the disk, before a file tells of it."""
+        if not self._is_on_disk:
+            sync(self.metrics)
+        self._is_on_disk = True
+
+    def check(self, written: Written | None = None, told_by: str = "status.json") -> Any:
+        """Whether `metrics.jsonl` begins with what was written, as a file tells; gives the hash of that.
+
+        Args:
+            written: the beginning; None: of the statuses.
+            told_by: the file.
 
         Raises:
-            UsageError: if it is not what is there.
+            UsageError: if it does not.
         """
+        written, found = written or self.written, hashlib.sha256()
         try:
             with open(self.metrics, "rb") as file:
-                data = file.read(written.size)
+                for size in _chunks(written.size):
+                    found.update(file.read(size))
         except FileNotFoundError:
-            data = b""
+            if written.size:
+                raise self.damaged(f"{self.metrics} is missing, of which {told_by} tells") from None
         except OSError as error:
             raise UsageError(f"{self.metrics} cannot be read: {error.strerror or error}.") from None
-        if Written.of(data) != written:
-            how = "is missing" if not self.metrics.exists() else "is damaged"
-            raise self.damaged(f"{self.metrics} {how}: {told_by} tells of {written.size:,} other bytes")
-        return data
+        if found.hexdigest() != written.sha256:
+            raise self.damaged(f"{self.metrics} is damaged: it is not what {told_by} tells of")
+        return found
 
-    def rewind(self, written: Written) -> list[Record]:
+    def rewind(self, written: Written) -> Iterator[Record]:
         """Takes nothing but this beginning of `metrics.jsonl` for written; gives its lines.
 
         `save_statuses` tells so, after which `cut` drops the others.
@@ -165,41 +177,46 @@ class PieceFolder:
         Raises:
             UsageError: if it is not what is there.
         """
-        data = self.beginning(written, "a checkpoint")
-        self.written, self._hash = written, hashlib.sha256(data)
-        return self._parse(data)
+        self._hash, self.written = self.check(written, "a checkpoint"), written
+        return self._lines(written.size)
 
     def cut(self) -> None:
         """Drops what stands in `metrics.jsonl` after what counts as written."""
         if self.metrics.exists():
             truncate(self.metrics, self.written.size)
 
-    def records(self) -> list[Record]:
+    def records(self) -> Iterator[Record]:
         """The lines of `metrics.jsonl`, also those that were written since `read`; not a torn last one.
 
         Raises:
-            UsageError: if the file is damaged.
+            UsageError: if the file is damaged; before the first is given.
         """
-        records = self._parse(self.beginning(self.written, "status.json"))
-        if self.is_final or not self.metrics.exists():
-            return records
-        with open(self.metrics, "rb") as file:
-            file.seek(self.written.size)
-            return records + self._parse(file.read())
+        self.check()
+        return self._lines(self.written.size if self.is_final else None)
 
-    def _parse(self, lines: bytes) -> list[Record]:
-        """Lines of `metrics.jsonl`, up to the first that is torn."""
-        records, members = [], set(self.members)
-        for line in lines.split(b"\n")[:-1]:
-            record = _record(line)
-            if record is None or record["trial"] not in members:
-                break
-            records.append(record)
-        return records
+    def _lines(self, size: int | None) -> Iterator[Record]:
+        """Lines up to so many bytes; None: up to the first that is torn."""
+        if not self.metrics.exists():
+            return
+        members = set(self.members)
+        with open(self.metrics, "rb") as file:
+            while (size is None or file.tell() < size) and (line := file.readline()):
+                record = _record(line)
+                if record is None or record["trial"] not in members:
+                    break
+                yield record
+
+
+def _chunks(size: int) -> Iterator[int]:
+    """Sizes of parts that make up so many bytes."""
+    whole, rest = divmod(size, CHUNK)
+    return itertools.chain(itertools.repeat(CHUNK, whole), [rest])
 
 
 def _record(line: bytes) -> Record | None:
     """A line of `metrics.jsonl`; None if it is torn."""
+    if not line.endswith(b"\n"):
+        return None
     try:
         record = json.loads(line)
         whole, seconds = (record["trial"], record["step"]), record["seconds"]

@@ -7,7 +7,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -17,21 +17,15 @@ from mi203jax.core.errors import UsageError
 from mi203jax.core.fields import format_value
 from mi203jax.core.files import write_text
 from mi203jax.core.outputs import is_damaged, noted_files
-from mi203jax.core.piece_folder import PieceFolder, Record, Status
+from mi203jax.core.piece_folder import PieceFolder, Status
+from mi203jax.core.recorded import Best, Record, Recorded
 from mi203jax.core.run_directory import check_run
 from mi203jax.core.trials import arms, varied_fields
 
 Row = dict[str, Any]
-Best = Literal["max", "min"]
 
 
-def results(
-    trials: Sequence[BaseConfig],
-    statuses: Sequence[Status],
-    records: Sequence[Record],
-    objective: str,
-    best: Best,
-) -> list[Row]:
+def results(trials: Sequence[BaseConfig], statuses: Sequence[Status], recorded: Recorded) -> list[Row]:
     """A row a trial, in the order of the trials.
 
     Columns: trial, status, the fields that vary (the seed always), step, seconds, the last value of
@@ -39,20 +33,16 @@ def results(
     """
     fields = varied_fields(trials)
     fields = fields if "seed" in fields else [*fields, "seed"]
-    lines: dict[int, list[Record]] = {}
-    for record in records:
-        lines.setdefault(record["trial"], []).append(record)
-    names = sorted({n for r in records for n in r if "/" in n}, key=lambda n: (n != objective, n))
+    objective = recorded.objective
+    names = sorted(recorded.names, key=lambda n: (n != objective, n))
     rows = []
     for i, (c, status) in enumerate(zip(trials, statuses, strict=True)):
-        own = lines.get(i, [])
-        last: Record = own[-1] if own else {"step": status.step}
-        values = [r[objective] for r in own if r.get(objective) is not None]
+        last = recorded.last.get(i, {"step": status.step})
         row: Row = {"trial": i, "status": status.status}
         row |= {n: format_value(getattr(c, n)) for n in fields}
         row |= {"step": last["step"], "seconds": last.get("seconds")}
         row |= {n: last.get(n) for n in names}
-        row[f"best/{objective}"] = (max if best == "max" else min)(values) if values else None
+        row[f"best/{objective}"] = recorded.best.get(i)
         rows.append(row | {"error": status.error})
     return rows
 
@@ -176,7 +166,7 @@ def load_metrics(path: str | Path) -> Any:
 
     folder = Path(path).expanduser()
     check_run(folder, str(path))
-    found, records = read_document(folder / "config.json"), []
+    found, records = read_document(folder / "config.json"), list[Record]()
     for number, members in found["pieces"].items():
         piece = PieceFolder(folder / "pieces" / number, members, found["run"])
         piece.read()

@@ -28,7 +28,7 @@ from mi203jax.core.documents import read_document, write_document
 from mi203jax.core.errors import UsageError
 from mi203jax.core.files import is_leftover, lock, remove_folder
 from mi203jax.core.outputs import PROVENANCE, noting
-from mi203jax.core.piece_folder import PieceFolder, Record, Status
+from mi203jax.core.piece_folder import PieceFolder, Status
 from mi203jax.core.trials import Sweep, varied_fields
 
 
@@ -55,14 +55,6 @@ class RunDirectory:
         """What became of each trial."""
         found = {i: s for piece in self.pieces for i, s in zip(piece.members, piece.statuses, strict=True)}
         return [found[i] for i in range(len(self.trials))]
-
-    def records(self) -> list[Record]:
-        """The lines of every `metrics.jsonl`, piece by piece.
-
-        Raises:
-            UsageError: if one is damaged.
-        """
-        return [record for piece in self.pieces for record in piece.records()]
 
     # ---- beginning and finding again ----
 
@@ -128,7 +120,8 @@ class RunDirectory:
             run.provenance()
             run.pieces = found.piece_folders(where)
             run.lost = [piece for piece in run.pieces if not piece.read()]
-            run.records()
+            for piece in run.pieces:
+                piece.check()
         except UsageError:
             run.close()
             raise

@@ -18,10 +18,11 @@ from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.loop import Group, trial
 from mi203jax.core.parallel import layout_of
 from mi203jax.core.piece import Options, Piece, Values, Watch
-from mi203jax.core.piece_folder import PieceFolder, Record, Status
+from mi203jax.core.piece_folder import PieceFolder, Status
 from mi203jax.core.plan import Planned, plan, program
 from mi203jax.core.provenance import differences, provenance
-from mi203jax.core.results import Row, arm_rows, ranked, results, write_csv
+from mi203jax.core.results import Row, arm_rows, ranked
+from mi203jax.core.results_file import ResultsFile
 from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.search import Tried, save_study
 from mi203jax.core.sweep_figures import sweep_figures
@@ -153,6 +154,8 @@ class Session:
         self._programs: dict[Path, Group] = {}  # of pieces that were planned here and wait
         self.is_stopped = False  # by --fail-fast
         self._is_halved = False
+        self._table = ResultsFile(directory, self.task)
+        self._varied: tuple[int, list[str]] = (0, [])  # number of trials, and fields in which they differ
 
     def run(self) -> list[Row]:
         """Runs what is missing and gives the rows of the results, best first.
@@ -176,6 +179,7 @@ class Session:
         Raises:
             Interrupted: after Ctrl-C or SIGTERM, with everything saved.
         """
+        self._table.take(f for f in self.directory.pieces if f.is_final)
         waiting = [f for f in self.directory.pieces if not f.is_final]
         try:
             while not self.is_stopped and (waiting := waiting or self._next_round()):
@@ -185,7 +189,8 @@ class Session:
         finally:
             self.display.end()
         self.interruption.check()
-        return self._write_results(self.directory.records())
+        self._table.take(self.directory.pieces)
+        return self._table.write()
 
     # ---- what an engine needs ----
 
@@ -235,7 +240,8 @@ class Session:
         """A piece ended: what came of it is told, and the table written as far as it goes."""
         if len(self.directory.pieces) > 1:
             self.display.say(self._summary_of(folder))
-            self._write_results(self.directory.records())
+            self._table.take([folder])
+            self._table.write_now_and_then()
         lost = [s for s in folder.statuses if s.status in ("failed", "diverged")]
         failed = [s for s in lost if s.status == "failed"]
         if failed:
@@ -258,7 +264,9 @@ class Session:
 
     def _name(self, index: int) -> str:
         trials = self.directory.trials
-        return f"{index} {label(trials[index], varied_fields(trials))}".strip()
+        if self._varied[0] != len(trials):
+            self._varied = len(trials), varied_fields(trials)
+        return f"{index} {label(trials[index], self._varied[1])}".strip()
 
     def _names(self, folder: PieceFolder) -> str:
         first, *others = folder.members
@@ -335,10 +343,10 @@ class Session:
         Raises:
             Interrupted: after Ctrl-C or SIGTERM, with everything saved.
         """
-        run, records, task = self.directory, self.directory.records(), self.task
+        run, recorded, task = self.directory, self._table.recorded, self.task
         self.display.say("drawing the figures")
         drawn = sweep_figures(
-            run.trials, rows, records, task.objective, task.best, run.experiment, task.beside, task.curves
+            run.trials, rows, recorded, task.objective, task.best, run.experiment, task.beside, task.curves
         )
         files = [save_figure(run.path / "figures" / name, figure) for name, figure in drawn.items()]
         figures = self._figures_of(ranked(rows, task.objective, task.best)[0]) if has_own else {}
@@ -346,12 +354,6 @@ class Session:
         files += [save_figure(run.path / "figures" / name, figure) for name, figure in figures.items()]
         run.finish([run.path / "results.csv", *files])
         return [*files, write_report([run.path], lambda _: self.experiment)]
-
-    def _write_results(self, records: Sequence[Record]) -> list[Row]:
-        run = self.directory
-        rows = results(run.trials, run.statuses, records, self.task.objective, self.task.best)
-        write_csv(run.path / "results.csv", rows)
-        return rows
 
     def _figures_of(self, row: Row) -> dict[str, Any]:
         """The task's own figures, of the best trial."""

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from mi203jax.core.config import BaseConfig
 from mi203jax.core.fields import format_value
-from mi203jax.core.piece_folder import Record
 from mi203jax.core.plots import legend_below, line_colours, plain_axes
-from mi203jax.core.results import Best, Row, t_interval
+from mi203jax.core.recorded import Best, Curves, Recorded
+from mi203jax.core.results import Row, t_interval
 from mi203jax.core.trials import arms, label, step_unit, varied_fields
 
 FEW, MANY = 8, 40
@@ -31,7 +31,7 @@ LOGARITHMIC = 20.0
 def sweep_figures(
     trials: Sequence[BaseConfig],
     rows: Sequence[Row],
-    records: Sequence[Record],
+    recorded: Recorded,
     metric: str,
     best: Best,
     title: str,
@@ -43,7 +43,7 @@ def sweep_figures(
     Args:
         trials: the configurations.
         rows: what became of each, as `results` gives it.
-        records: lines of `metrics.jsonl`.
+        recorded: what they recorded, with those curves.
         metric: what is drawn, such as "eval/return".
         best: whether a larger or a smaller one is better.
         title: of the figures.
@@ -53,12 +53,10 @@ def sweep_figures(
     Returns:
         file name -> figure.
     """
-    figures = {"learning_curve": learning_curves(trials, records, metric, title)}
+    figures = {"learning_curve": learning_curves(trials, recorded.curves[metric], metric, title)}
     for name in curves:
-        if any(record.get(name) is not None for record in records):
-            figures["learning_curve_" + name.rpartition("/")[2]] = learning_curves(
-                trials, records, name, title
-            )
+        if (own := recorded.curves[name]).values:
+            figures["learning_curve_" + name.rpartition("/")[2]] = learning_curves(trials, own, name, title)
 
     def last_of(metric):
         return [row.get(metric) if row["status"] == "done" else None for row in rows]
@@ -79,36 +77,31 @@ def sweep_figures(
     return figures
 
 
-def learning_curves(
-    trials: Sequence[BaseConfig], records: Sequence[Record], metric: str, title: str
-) -> Figure:
+def learning_curves(trials: Sequence[BaseConfig], curves: Curves, metric: str, title: str) -> Figure:
     """A line an arm: the mean over its seeds, of few arms with its 95 % interval; many arms are grey.
 
     Args:
         trials: the configurations.
-        records: lines of `metrics.jsonl`.
-        metric: what is drawn, such as "eval/return".
+        curves: the values of the metric.
+        metric: its name, such as "eval/return".
         title: of the figure.
     """
     figure, axes = plain_axes((7, 4.3))
-    own: list[list[Record]] = [[] for _ in trials]
-    for record in records:
-        own[record["trial"]].append(record)
     of_arm = _by_value(trials, _named_arms(trials))
     is_named, has_bands = len(of_arm) <= MANY, len(of_arm) <= FEW
     lines_are = _lines_are([len(members) for members in of_arm.values()], has_bands)
     colours = line_colours(len(of_arm)) if is_named else ["grey"] * len(of_arm)
     for colour, (name, members) in zip(colours, of_arm.items(), strict=True):
-        each = [(trials[i].frames_per_step, own[i]) for i in members]
-        tables = [{n * r["step"]: r[metric] for r in mine if r.get(metric) is not None} for n, mine in each]
+        each = [(trials[i].frames_per_step, curves.of(i)) for i in members]
+        tables = [{n * step: value for step, value in own.items()} for n, own in each]
         steps = sorted(set.intersection(*map(set, tables)))
-        curves = [[table[s] for table in tables] for s in steps]
+        values = [[table[s] for table in tables] for s in steps]
         shown = {"color": colour, "lw": 1.8 if is_named else 0.6, "label": name or lines_are}
-        axes.plot(steps, [np.mean(c) for c in curves], **shown)
+        axes.plot(steps, [np.mean(v) for v in values], **shown)
         if len(members) > 1 and has_bands:
-            intervals = np.array([t_interval(c) for c in curves], float).reshape(-1, 2)
+            intervals = np.array([t_interval(v) for v in values], float).reshape(-1, 2)
             axes.fill_between(steps, *intervals.T, color=colour, alpha=0.15, lw=0)
-    seen = [r[metric] for r in records if r.get(metric) is not None]
+    seen = curves.values
     if seen and np.ptp(seen) > 0:  # intervals of few seeds may be far wider
         axes.set_ylim(min(seen) - 0.05 * np.ptp(seen), max(seen) + 0.05 * np.ptp(seen))
     axes.set(xlabel=step_unit(trials), ylabel=metric, title=title)

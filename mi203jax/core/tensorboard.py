@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mi203jax.core.extras import require_tensorboard
-from mi203jax.core.piece_folder import Record
+from mi203jax.core.recorded import Record
 
 
 class Tensorboard:

@@ -9,6 +9,7 @@ from mi203jax.core.config import RunConfig, config, static, traced
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.html_report import write_report
 from mi203jax.core.piece_folder import Status
+from mi203jax.core.recorded import Recorded
 from mi203jax.core.results import results, write_csv
 from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.trials import Sweep, group
@@ -71,8 +72,11 @@ def make(
         state = "done" if finished else "running"
         piece.statuses = [Status("diverged" if i in lost else state, 10, objective=v) for i, v in ends]
         piece.save_statuses()
+    recorded = Recorded("eval/score", "max")
+    for piece in run.pieces:
+        recorded.add(piece.records())
     if finished:
-        write_csv(path / "results.csv", results(trials, run.statuses, run.records(), "eval/score", "max"))
+        write_csv(path / "results.csv", results(trials, run.statuses, recorded))
         run.finish([path / "results.csv"])
     run.close()
     return path

@@ -253,7 +253,7 @@ class TestRefusals:
             ("config.json", "{", "config.json is damaged"),
             ("config.json", "[]", "config.json is damaged"),
             ("provenance.json", "[]", "provenance.json is damaged"),
-            ("pieces/0/metrics.jsonl", "", "metrics.jsonl is damaged: status.json tells of"),
+            ("pieces/0/metrics.jsonl", "", "metrics.jsonl is damaged: it is not what status.json tells of"),
             ("pieces/0/status.json", "3", "status.json is damaged"),
         ],
     )

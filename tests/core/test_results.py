@@ -6,6 +6,7 @@ from scipy import stats
 
 from mi203jax.core.errors import UsageError
 from mi203jax.core.piece_folder import Status
+from mi203jax.core.recorded import Recorded
 from mi203jax.core.results import arm_rows, load_metrics, load_results, results, t_interval, write_csv
 from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.trials import Sweep
@@ -20,7 +21,7 @@ def rows(values, statuses=None):
         for i, v in enumerate(values)
         if v is not None
     ]
-    return results(TRIALS, statuses or [Status("done", 40)] * 9, records, "eval/loss", "min")
+    return results(TRIALS, statuses or [Status("done", 40)] * 9, Recorded("eval/loss", "min").add(records))
 
 
 class TestArms:
@@ -45,7 +46,7 @@ class TestArms:
     def test_one_seed_tells_nothing(self):
         trials = Sweep(Toy(), ("learning_rate=0.1,0.2",)).trials()
         records = [{"trial": i, "step": 40, "seconds": 1.0, "eval/loss": v} for i, v in enumerate((2.0, 1.0))]
-        table = results(trials, [Status("done", 40)] * 2, records, "eval/loss", "min")
+        table = results(trials, [Status("done", 40)] * 2, Recorded("eval/loss", "min").add(records))
         first, second = arm_rows(trials, table, "eval/loss", "min")
         assert (first["mean"], first["low"], second["tie"]) == (1.0, None, None)
 

@@ -6,6 +6,7 @@ from matplotlib.colors import to_hex, to_rgb
 
 from mi203jax.core import sweep_figures
 from mi203jax.core.piece_folder import Status
+from mi203jax.core.recorded import Recorded
 from mi203jax.core.results import results, t_interval
 from mi203jax.core.trials import Sweep
 from tests.core.toy import Toy
@@ -22,8 +23,14 @@ def drawn(trials, values=None, best="min"):
     records = [{"trial": i, "step": 0, "seconds": 0.0, "eval/loss": 1.0} for i in range(len(trials))]
     records += [{"trial": i, "step": 5, "seconds": 0.0, "eval/loss": v} for i, v in enumerate(values)]
     statuses = [Status("diverged" if v is None else "done", 5) for v in values]
-    rows = results(trials, statuses, records, "eval/loss", best)
-    return sweep_figures.sweep_figures(trials, rows, records, "eval/loss", best, "toy")
+    recorded = Recorded("eval/loss", best).add(records)
+    rows = results(trials, statuses, recorded)
+    return sweep_figures.sweep_figures(trials, rows, recorded, "eval/loss", best, "toy")
+
+
+def curves(records):
+    """The values of the metric."""
+    return Recorded("eval/loss", "min").add(records).curves["eval/loss"]
 
 
 def trials(*assignments, **options):
@@ -53,8 +60,9 @@ class TestWhichFigures:
 
     def test_where_nothing_was_measured(self):
         """Every trial failed before its first evaluation."""
-        rows = results(TRIALS, [Status("failed")] * 4, [], "eval/loss", "min")
-        figures = sweep_figures.sweep_figures(TRIALS, rows, [], "eval/loss", "min", "toy")
+        recorded = Recorded("eval/loss", "min")
+        rows = results(TRIALS, [Status("failed")] * 4, recorded)
+        figures = sweep_figures.sweep_figures(TRIALS, rows, recorded, "eval/loss", "min", "toy")
         assert list(figures) == ["learning_curve", "comparison"]
 
 
@@ -72,7 +80,7 @@ class TestComparison:
 
 class TestLearningCurves:
     def test_a_mean_an_arm_with_its_interval(self):
-        axes = sweep_figures.learning_curves(TRIALS, RECORDS, "eval/loss", "toy").axes[0]
+        axes = sweep_figures.learning_curves(TRIALS, curves(RECORDS), "eval/loss", "toy").axes[0]
         assert [list(line.get_ydata()) for line in axes.lines] == [[5, 10], [25, 30]]
         band = axes.collections[0].get_paths()[0].vertices[:, 1]
         assert (band.min(), band.max()) == pytest.approx(
@@ -80,13 +88,13 @@ class TestLearningCurves:
         )
 
     def test_one_trial(self):
-        figure = sweep_figures.learning_curves(TRIALS[:1], RECORDS[:1], "eval/loss", "toy")
+        figure = sweep_figures.learning_curves(TRIALS[:1], curves(RECORDS[:1]), "eval/loss", "toy")
         assert [list(line.get_ydata()) for line in figure.axes[0].lines] == [[0]]
         assert not figure.legends
 
     def test_seeds_that_ended_early_do_not_bend_the_mean(self):
         records = [r for r in RECORDS if r["trial"] != 1 or r["step"] == 0]
-        axes = sweep_figures.learning_curves(TRIALS, records, "eval/loss", "toy").axes[0]
+        axes = sweep_figures.learning_curves(TRIALS, curves(records), "eval/loss", "toy").axes[0]
         assert [list(line.get_ydata()) for line in axes.lines] == [[5], [25, 30]]
 
     def test_against_frames(self):
@@ -99,10 +107,10 @@ class TestLearningCurves:
 
         games = Sweep(Game(), ("per_iteration=1,2",)).trials()
         records = [r for r in RECORDS if r["trial"] < 2]
-        axes = sweep_figures.learning_curves(games, records, "eval/loss", "toy").axes[0]
+        axes = sweep_figures.learning_curves(games, curves(records), "eval/loss", "toy").axes[0]
         assert [list(line.get_xdata()) for line in axes.lines] == [[0, 15], [0, 25]]
         assert axes.get_xlabel() == "frames"
-        axes = sweep_figures.learning_curves(TRIALS, RECORDS, "eval/loss", "toy").axes[0]
+        axes = sweep_figures.learning_curves(TRIALS, curves(RECORDS), "eval/loss", "toy").axes[0]
         assert axes.get_xlabel() == "steps"
 
 
@@ -236,6 +244,7 @@ class TestBeside:
 
     def test_by_the_tasks_choice(self):
         rows = [{"status": "done", "eval/loss": 1.0 + i, "eval/baseline": 5.0} for i in range(3)]
-        drawn = sweep_figures.sweep_figures(THREE, rows, [], "eval/loss", "min", "toy", ("eval/baseline",))
+        asked = (THREE, rows, Recorded("eval/loss", "min"), "eval/loss", "min", "toy", ("eval/baseline",))
+        drawn = sweep_figures.sweep_figures(*asked)
         for name in ("comparison", "against_learning_rate"):
             assert "eval/baseline" in [line.get_label() for line in drawn[name].axes[0].lines]

@@ -13,6 +13,7 @@ import experiments
 from benchmarks.course_page import PAGE, page
 from mi203jax.configs.lecture import FORMS, forms_of
 from mi203jax.core.piece_folder import Status
+from mi203jax.core.recorded import Recorded
 from mi203jax.core.results import results
 from mi203jax.core.trials import Sweep
 from mi203jax.lecture import judges
@@ -211,7 +212,7 @@ def ended(name, metrics):
     for own, form in forms_of(name).items():
         trials = sweep_of(experiment, form).trials()
         last = [{"trial": i, "step": 1, **dict.fromkeys(metrics, 1 / (1 + i))} for i in range(len(trials))]
-        rows = results(trials, [Status("done")] * len(trials), last, task.objective, task.best)
+        rows = results(trials, [Status("done")] * len(trials), Recorded(task.objective, task.best).add(last))
         found[own] = Outcome(own, name, form, "", rows)
     return found
 

@@ -103,12 +103,10 @@ def curve_of(run: Run) -> Curve:
         for own in arms(run.trials)
         if all(format_value(getattr(run.trials[own[0]], n)) == best[n] for n in fields)
     )
-    values: dict[int, dict[int, float]] = {i: {} for i in members}
-    for record in (record for piece in run.pieces for record in piece.records()):
-        i, value = record["trial"], record.get(run.objective)
-        if i in values and value is not None:
-            values[i][record["step"] * run.trials[i].frames_per_step] = value
-    measured = [curve for curve in values.values() if curve]
+    curves = run.recorded.curves[run.objective]
+    frames = {i: run.trials[i].frames_per_step for i in members}
+    measured = [{n * s: value for s, value in curves.of(i).items()} for i, n in frames.items()]
+    measured = [curve for curve in measured if curve]
     steps = sorted(set.intersection(*map(set, measured))) if measured else []
     return {s: sum(curve[s] for curve in measured) / len(measured) for s in steps}
 

@@ -14,7 +14,8 @@ from mi203jax.core.experiment import Experiment, Find
 from mi203jax.core.files import lock
 from mi203jax.core.outputs import PROVENANCE, noted_files
 from mi203jax.core.piece_folder import PieceFolder, Status
-from mi203jax.core.results import Best, Row, fields_in, ranked, results
+from mi203jax.core.recorded import Best, Recorded
+from mi203jax.core.results import Row, fields_in, ranked, results
 from mi203jax.core.run_directory import check_run, read_config
 from mi203jax.core.trials import Sweep
 
@@ -53,7 +54,7 @@ class Run(NamedTuple):
     rows: Sequence[Row]  # as `results.csv` has them, values of fields as numbers, the best first
     objective: str  # the metric that trials are compared by; "": not known
     best: Best
-    pieces: Sequence[PieceFolder]  # its own
+    recorded: Recorded  # by its own trials
     programs: int  # its own and its parts'
     seconds: float  # of the programs, one after the other
     provenance: dict[str, Any]
@@ -105,7 +106,8 @@ def read_run(path: Path, find: Find, looks: bool = False) -> Run:
     noted = noted_files(path)
     objective = str(provenance.get("objective", ""))
     best: Best = "min" if provenance.get("best") == "min" else "max"
-    rows = [] if entries else _rows(found.trials, statuses, pieces, objective, best)
+    recorded = Recorded(objective, best)
+    rows = [] if entries else _rows(found.trials, statuses, pieces, recorded)
     own = {row["trial"]: row["seconds"] or 0.0 for row in rows}
     seconds = sum(max(own.get(i, 0.0) for i in piece.members) for piece in pieces)  # they end together
     return Run(
@@ -118,7 +120,7 @@ def read_run(path: Path, find: Find, looks: bool = False) -> Run:
         rows=ranked(rows, objective, best),
         objective=objective,
         best=best,
-        pieces=pieces,
+        recorded=recorded,
         programs=len(pieces) + sum(part.programs for part in parts),
         seconds=seconds + sum(part.seconds for part in parts),
         provenance=provenance,
@@ -192,12 +194,12 @@ def _rows(
     trials: Sequence[BaseConfig],
     statuses: Sequence[Status],
     pieces: Sequence[PieceFolder],
-    objective: str,
-    best: Best,
+    recorded: Recorded,
 ) -> list[Row]:
     """A row a trial, of what was recorded until now; values of fields as numbers, where they are."""
-    records = [record for piece in pieces for record in piece.records()]
-    rows = results(trials, statuses, records, objective, best)
+    for piece in pieces:
+        recorded.add(piece.records())
+    rows = results(trials, statuses, recorded)
     return [row | {n: number_of(row[n]) for n in fields_in(row)} for row in rows]
 
 
