@@ -144,6 +144,12 @@ class RunDirectory:
         remove_folder(piece.path)
         return new
 
+    def remove_others(self) -> None:
+        """Removes folders of pieces that do not count: their process died before they did, or after."""
+        own = {piece.path for piece in self.pieces}
+        for folder in {*self.path.glob("pieces/*")} - own:
+            remove_folder(folder)
+
     def _new(self, parts: Iterable[list[int]]) -> list[PieceFolder]:
         """Folders of pieces, which `config.json` does not tell of yet.
 

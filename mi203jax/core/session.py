@@ -179,6 +179,7 @@ class Session:
         Raises:
             Interrupted: after Ctrl-C or SIGTERM, with everything saved.
         """
+        self.directory.remove_others()
         self._table.take(f for f in self.directory.pieces if f.is_final)
         waiting = [f for f in self.directory.pieces if not f.is_final]
         try:
