@@ -16,7 +16,7 @@ import jax
 from mi203jax.core.config import RunConfig, to_dict
 from mi203jax.core.documents import read_document, write_document
 from mi203jax.core.errors import Fault, UsageError
-from mi203jax.core.files import sync, writing
+from mi203jax.core.files import make_folder, sync, writing
 from mi203jax.core.loop import Carry
 from mi203jax.core.piece_folder import PieceFolder, Written
 
@@ -48,6 +48,7 @@ class Checkpoints:
         if self._latest() == iteration:
             return
         target = self.folder / str(iteration)
+        make_folder(self.folder, self._piece.path.absolute())  # orbax would make all above it, too
         with writing(target):
             shutil.rmtree(target, ignore_errors=True)  # left by a process that died before it was complete
             _write(target, carry)

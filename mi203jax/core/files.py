@@ -129,9 +129,10 @@ def make_folder(path: Path, within: Path) -> None:
     Raises:
         Fault: if it cannot be made; so too if `within` was deleted, which is not made again.
     """
+    below = path.relative_to(within).parts
     with writing(path):
-        os.stat(within)
-        path.mkdir(parents=True, exist_ok=True)
+        for end in range(1, len(below) + 1):
+            within.joinpath(*below[:end]).mkdir(exist_ok=True)
 
 
 def is_leftover(name: str) -> bool:
@@ -146,7 +147,7 @@ def lock(folder: Path) -> filelock.FileLock:
         UsageError: if another process holds it.
         Fault: if the folder cannot be written.
     """
-    held = filelock.FileLock(folder / ".lock")
+    held = filelock.FileLock(folder / ".lock", thread_local=False)
     with writing(folder):
         try:
             held.acquire(timeout=0)

@@ -77,6 +77,7 @@ class RunDirectory:
             run = cls(where, secrets.token_hex(8), experiment, sweep)
             with contextlib.ExitStack() as undone:
                 undone.callback(run.close)
+                check_new(path)  # another process may have been faster
                 run.save_provenance(provenance)
                 undone.pop_all()
         except OSError as error:

@@ -1,6 +1,7 @@
 """What the tests of faults share: programs that are compiled once, whatever happens to their runs."""
 
 import pytest
+from PIL import Image
 
 from mi203jax.core import plan, session
 
@@ -24,3 +25,18 @@ def compiled_once(monkeypatch, programs):
 
     monkeypatch.setattr(plan, "program", program)
     monkeypatch.setattr(session, "program", program)
+
+
+class Plain:
+    """A figure that takes no time."""
+
+    def savefig(self, path, dpi):
+        Image.new("RGB", (4, 3)).save(path)
+
+
+@pytest.fixture(scope="module")
+def plain_figures():
+    """A figure of a sweep is written, and costs nothing."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(session, "sweep_figures", lambda *args: {"learning_curve": Plain()})
+        yield

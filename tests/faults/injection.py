@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,11 +100,12 @@ def refuse(site: tuple[str, str], folder: Path, number: int) -> Callable[[Write]
     return rule
 
 
-def tear(path: Path, size: int) -> None:
-    """Cuts a file, unseen by the hook."""
+@contextlib.contextmanager
+def unseen() -> Iterator[None]:
+    """Writes that the hook does not see."""
     global _rule  # noqa: PLW0603
     rule, _rule = _rule, None
-    os.truncate(path, size)
+    yield
     _rule = rule
 
 
@@ -118,11 +120,26 @@ def die(site: tuple[str, str], folder: Path) -> Callable[[Write], None]:
             begun = True
             for path, size in before.items():
                 if path.is_file():  # not renamed yet
-                    tear(path, (size + path.stat().st_size) // 2)
+                    with unseen():
+                        os.truncate(path, (size + path.stat().st_size) // 2)
         if begun:
             raise Killed
         before.clear()
         if write.event == "open":
             before[write.path] = write.path.stat().st_size if write.path.exists() else 0
+
+    return rule
+
+
+def vanish(site: tuple[str, str], folder: Path) -> Callable[[Write], None]:
+    """A rule by which the folder is deleted before the first write of a site."""
+    begun = False
+
+    def rule(write: Write) -> None:
+        nonlocal begun
+        if not begun and write.site(folder) == site:
+            begun = True
+            with unseen():
+                shutil.rmtree(folder, ignore_errors=True)
 
     return rule

@@ -1,11 +1,14 @@
 """A fault at every write of a run: it is named, what was saved stays, and the run goes on to the same bits."""
 
 import errno
+import gc
 import os
+import resource
 
 import pytest
 
 import launch
+from mi203jax.core import checkpoint
 from mi203jax.core.documents import read_document
 from mi203jax.core.errors import Fault, UsageError
 from mi203jax.core.html_report import write_report
@@ -15,12 +18,14 @@ from mi203jax.core.piece import Options
 from mi203jax.core.trials import Sweep
 from tests.core.running import begin, metrics, parameters, resume, statuses
 from tests.core.toy import EXPERIMENT, Toy, task
-from tests.faults.injection import Killed, die, refuse, watched
+from tests.faults.injection import Killed, die, refuse, vanish, watched
 
 OFTEN = Options(quiet=True, checkpoint_every=0.0)
 ASKED = ("noise=0.5", "learning_rate=0.1,0.2", "total_steps=16", "eval_every=8")
 
-pytestmark = [pytest.mark.usefixtures("compiled_once")]
+CHECKPOINT = "pieces/#/checkpoints/#/"
+
+pytestmark = [pytest.mark.usefixtures("compiled_once", "plain_figures")]
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +38,11 @@ def whole(tmp_path_factory):
 
 
 def sites(path, writes):
-    """The places in the program that write, each once; of what orbax writes the first."""
+    """The places in the program that write, each once; of what stands in a checkpoint the first."""
     found = {}
     for write in writes:
         site = write.site(path)
-        found.setdefault("orbax" if "orbax" in site[1] else site, site)
+        found.setdefault(CHECKPOINT if site[1].startswith(CHECKPOINT) else site, site)
     return list(found.values())
 
 
@@ -72,11 +77,13 @@ def test_it_is_known_what_a_run_writes(whole):
 
 
 def test_refused(whole, like, tmp_path):
+    """By a full disk, a lost permission, a disk that is read-only by now, too many open files, in turn."""
     path, writes = whole
-    expected = outcome(path, like)
+    expected, kinds = outcome(path, like), (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EMFILE)
     for number, site in enumerate(sites(path, writes)):
         own = tmp_path / f"{number}" / "run"
-        with watched(own, refuse(site, own, errno.ENOSPC)), pytest.raises((Fault, UsageError)) as raised:
+        rule = refuse(site, own, kinds[number % len(kinds)])
+        with watched(own, rule), pytest.raises((Fault, UsageError)) as raised:
             begin(own, *ASKED, options=OFTEN)
         assert str(own) in str(raised.value), site
         assert len(str(raised.value).splitlines()) == 1
@@ -93,6 +100,50 @@ def test_killed(whole, like, tmp_path):
             begin(own, *ASKED, options=OFTEN)
         go_on(own)
         assert outcome(own, like) == expected, site
+
+
+def test_deleted_underneath(whole, tmp_path):
+    """That is told, and no part of it is made again."""
+    path, writes = whole
+    first, *others = sites(path, writes)
+    assert first == ("os.mkdir", ".")
+    own = [
+        site for site in others if not site[1].startswith("pieces/#/checkpoints/#")
+    ]  # orbax makes all folders
+    for number, site in enumerate(own):
+        own = tmp_path / f"{number}" / "run"
+        with watched(own, vanish(site, own)), pytest.raises((Fault, UsageError)) as raised:
+            begin(own, *ASKED, options=OFTEN)
+        assert str(own) in str(raised.value), site
+        assert not own.exists(), site
+
+
+@pytest.mark.filterwarnings("ignore")  # what orbax had begun is never awaited
+@pytest.mark.parametrize("limit", ["RLIMIT_FSIZE", "RLIMIT_NOFILE"])
+def test_limits_of_the_process(limit, like, whole, tmp_path, monkeypatch):
+    """They are met by what C++ writes, too: a full quota, too many open files."""
+    save, number = checkpoint._write, getattr(resource, limit)
+    soft, hard = resource.getrlimit(number)
+
+    def limited(target, carry):
+        if target.name != "8":
+            return save(target, carry)
+        few = {"RLIMIT_FSIZE": 64, "RLIMIT_NOFILE": len(os.listdir("/proc/self/fd"))}[limit]
+        resource.setrlimit(number, (few, hard))
+        try:
+            return save(target, carry)
+        finally:
+            resource.setrlimit(number, (soft, hard))
+
+    monkeypatch.setattr(checkpoint, "_write", limited)
+    with pytest.raises(Fault, match="checkpoints/8 cannot be written: .*") as raised:
+        begin(tmp_path / "run", *ASKED, options=OFTEN)
+    assert "\n" not in str(raised.value)
+    monkeypatch.undo()
+    raised = None
+    gc.collect()  # here, and not where a warning would be told of
+    go_on(tmp_path / "run")
+    assert outcome(tmp_path / "run", like) == outcome(whole[0], like)
 
 
 @pytest.mark.parametrize(
