@@ -52,10 +52,6 @@ class TestToTheBit:
         configs = [json.loads((path / "config.json").read_text()) for path in (first, second)]
         assert configs[0]["trials"] == configs[1]["trials"]
         assert configs[0]["pieces"] == configs[1]["pieces"]
-        tables = [
-            subprocess.check_output(["cut", "-d,", "-f1-5", path / "results.csv"]) for path in (first, second)
-        ]
-        assert tables[0] == tables[1]
 
 
 @pytest.mark.usefixtures("undrawn")
