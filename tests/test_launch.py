@@ -177,7 +177,7 @@ BAD = [
     (["--dry-run"], "--dry-run needs an experiment"),
     (["--exp=dqn", "--dry-run", "--out=x"], "--out contradicts --dry-run"),
     (["--exp=dqn", "--devices=0"], "--devices=0: expected a number in (0, inf)"),
-    (["--exp=dqn", "--max-memory=-1"], "--max-memory=-1.0: expected gigabytes in (0, inf)"),
+    (["--exp=dqn", "--max-memory=-1"], "--max-memory=-1.0: expected gigabytes in (0, 1e+09)"),
     (["--exp=dqn", "--devices=2", "--parallel=devices"], "--devices divides batches, --parallel=devices"),
     (["--exp=vectors", "--devices=64"], "--devices=64: expected at most 1, as many as there are."),
     (["--exp=dqn", "--ray-cpus=2"], "--ray-cpus is of Ray: expected --engine=ray beside it."),

@@ -3,7 +3,10 @@
 Whatever can be wrong is looked for here, before jax is imported, which takes its time.
 """
 
+import math
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from absl import flags
@@ -11,7 +14,7 @@ from absl import flags
 from mi203jax.core.errors import UsageError, did_you_mean
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.extras import require_optuna
-from mi203jax.core.fields import describe
+from mi203jax.core.fields import describe, is_text
 from mi203jax.core.trials import Sweep
 
 
@@ -46,6 +49,9 @@ python launch.py --report=DIR [DIR ...]     write a run's pages anew (report.htm
 """
 
 MANY_TRIALS = 1_000  # more need --yes
+LONGEST = 20_000  # characters of an argument, so that nothing takes long that is made of one
+LONGEST_WORD, LONGEST_LINE = 300, 1_500  # characters that are told
+ABSLS = ("flagfile", "undefok")  # flags that absl knows by itself: one reads any file, one hides mistakes
 
 # What may be given along with what says what to do.
 LAYOUT = {"parallel", "devices", "engine", "ray_address", "ray_cpus", "ray_gpus"}
@@ -61,6 +67,14 @@ ALONG = {
     "report": {"out"},
     "exp": ASKED | NEW | RUNNING,
 }
+
+POSITIVE = {
+    "checkpoint_every": ("seconds", math.inf),
+    "max_memory": ("gigabytes", 1e9),  # as bytes it is a whole number
+    "devices": ("a number", math.inf),
+    "ray_cpus": ("cores", math.inf),
+}
+"""Flags -> what they count, and what they stay below."""
 
 
 def define_flags() -> flags.FlagValues:
@@ -103,16 +117,39 @@ def define_flags() -> flags.FlagValues:
 def parse(argv: list[str], registry: Registry) -> tuple[flags.FlagValues, list[str]]:
     """The flags, and the `field=value`s."""
     own = define_flags()
+    for argument in argv[1:]:
+        _check_argument(argument, argv, own, registry)
     try:
         assignments = own([_spelling(a, own) for a in argv])[1:]
     except flags.UnrecognizedFlagError as error:
         raise UsageError(_unknown_flag(error.flagname, argv, own, registry)) from None
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:
         raise UsageError(f"{error}. See python launch.py --help.") from None
     if twice := next((n for n in own if own[n].present > 1), None):
         instead = "--report=DIR DIR" if twice == "report" else "it once"
         raise UsageError(f"--{twice.replace('_', '-')} is given twice: expected {instead}.")
     return own, assignments
+
+
+def _check_argument(argument: str, argv: list[str], own: flags.FlagValues, registry: Registry) -> None:
+    name = argument.lstrip("-").partition("=")[0]
+    if argument.startswith("-") and name in ABSLS:
+        raise UsageError(_unknown_flag(name, argv, own, registry))
+    if not is_text(argument):
+        raise UsageError(f"{argument}: expected a text without control characters, in UTF-8.")
+    if len(argument) > LONGEST:
+        raise UsageError(f"{argument}: {len(argument):,} characters, expected at most {LONGEST:,}.")
+
+
+def told(message: object) -> str:
+    """A message as it is told: one line, without what a terminal would obey; of a long one, both ends."""
+    line = " ".join(_short(word, LONGEST_WORD) for word in str(message).split())
+    return _short("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), LONGEST_LINE)
+
+
+def _short(text: str, most: int) -> str:
+    end = most // 5
+    return text if len(text) <= most else f"{text[: most - end - 1]}…{text[-end:]}"
 
 
 def _unknown_flag(name: str, argv: list[str], own: flags.FlagValues, registry: Registry) -> str:
@@ -159,25 +196,42 @@ def mode_of(own: flags.FlagValues, assignments: list[str], registry: Registry) -
     if assignments and mode not in ("exp", "describe", "dry_run", "help", "report"):
         raise UsageError(f"{assignments[0]} contradicts --{mode}: expected nothing beside it.")
     _check_values(own, given)
+    for folder in assignments if mode == "report" else ():
+        _check_folder("report", folder)
     return mode
 
 
 def _check_values(own: flags.FlagValues, given: set[str]) -> None:
-    for name in ("resume", "report", "out"):
-        if own[name].value == "":
-            raise UsageError(f"--{name}=: expected a folder.")
-    if not 0 <= own.ray_gpus < float("inf"):
+    for name, folder in (("resume", own.resume), ("report", own.report), ("out", own.out)):
+        if folder is not None:
+            _check_folder(name, folder)
+    if not 0 <= own.ray_gpus < math.inf:
         raise UsageError(f"--ray-gpus={own.ray_gpus}: expected a number in [0, inf).")
-    positive = {"checkpoint_every": "seconds", "max_memory": "gigabytes", "devices": "a number"}
-    for name, what in {**positive, "ray_cpus": "cores"}.items():
+    for name, (what, limit) in POSITIVE.items():
         value = own[name].value
-        if value is not None and not 0 < value < float("inf"):
-            raise UsageError(f"--{name.replace('_', '-')}={value}: expected {what} in (0, inf).")
+        if value is not None and not 0 < value < limit:
+            raise UsageError(f"--{name.replace('_', '-')}={value}: expected {what} in (0, {limit:g}).")
     for name in sorted(n for n in given if n.startswith("ray_")):
         if own.engine != "ray":
             raise UsageError(f"--{name.replace('_', '-')} is of Ray: expected --engine=ray beside it.")
     if own.devices > 1 and own.parallel == "devices":
         raise UsageError("--devices divides batches, --parallel=devices trials: expected one of them.")
+
+
+def _check_folder(flag: str, folder: str) -> None:
+    """Whether it can be looked for, and looked into if it is there."""
+    if not folder:
+        raise UsageError(f"--{flag}=: expected a folder.")
+    try:
+        path = Path(folder).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, RuntimeError, ValueError) as error:  # too long; a loop of links; no such home; a NUL
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise UsageError(f"--{flag}={folder} cannot be used: {reason}.") from None
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        raise UsageError(f"--{flag}={folder} may not be read: change its permissions.")
 
 
 def sweep_of(own: flags.FlagValues, assignments: list[str], registry: Registry) -> Sweep:

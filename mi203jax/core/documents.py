@@ -3,9 +3,10 @@
 Does not import jax.
 """
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ def read_document(path: Path, run: str | None = None) -> dict[str, Any]:
             version's, or another run's.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe, from which nothing would come
+            raise OSError("it is no regular file")
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{path} is missing.") from None
@@ -68,6 +71,21 @@ def read_document(path: Path, run: str | None = None) -> dict[str, Any]:
     if run is not None and document["run"] != run:
         raise UsageError(f"{path} is of another run than the files beside it.")
     return {name: value for name, value in document.items() if name != "version"}
+
+
+@contextlib.contextmanager
+def interpreting(path: Path) -> Iterator[None]:
+    """What is not as this version writes it, in a document that is as it was written, is told in one line.
+
+    Raises:
+        UsageError: instead of KeyError, TypeError, AttributeError and ValueError.
+    """
+    try:
+        yield
+    except UsageError as error:  # of a field that is no more, say
+        raise UsageError(f"{path}: {error}") from None
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UsageError(f"{path} is of another version of this program: {error}.") from None
 
 
 def _checksum(document: Mapping[str, Any]) -> str:

@@ -88,6 +88,16 @@ def _types(cls: type) -> dict[str, Any]:
 
 # ---- values: from text, from JSON, and checked ----
 
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def is_text(value: str) -> bool:
+    """Whether it can be stored and shown: without control characters, and without bytes that are no UTF-8.
+
+    Line breaks and tabs may be in it. Bytes that are no UTF-8 come from a command line as half characters.
+    """
+    return _NO_TEXT.search(value) is None
+
 
 def field_of(cls: type, name: str) -> dataclasses.Field:
     """The field of that name.
@@ -129,8 +139,18 @@ def _from_text(kind: Any, text: str) -> Any:
         if not (text.startswith("(") and text.endswith(")")):
             raise ValueError(text)
         item = typing.get_args(kind)[0]
-        return tuple(_from_text(item, t.strip()) for t in text[1:-1].split(",") if t.strip())
+        return tuple(_from_text(item, part) for part in _parts(text[1:-1]))
     return text
+
+
+def _parts(text: str) -> list[str]:
+    """`"1, 2,"` -> `["1", "2"]`: a comma may stand after the last, as in Python."""
+    parts = [part.strip() for part in text.split(",")]
+    if parts[-1] == "":
+        parts.pop()
+    if "" in parts:
+        raise ValueError(text)
+    return parts
 
 
 def _whole(number: float) -> int:
@@ -152,7 +172,7 @@ def check_value(field: dataclasses.Field, kind: Any, value: Any) -> Any:
         return value
     value = value.item() if is_numpy_scalar(value) else value
     if kind is float and type(value) is int:
-        value = float(value)
+        value = float(value) if abs(value) < MAX_FLOAT else (1 if value > 0 else -1) * math.inf
     wrong_type = origin is not None or not isinstance(value, kind)
     if wrong_type or (isinstance(value, bool) and kind is not bool) or not _in_range(field, value):
         raise UsageError(_refusal(field, kind, value))
@@ -160,8 +180,10 @@ def check_value(field: dataclasses.Field, kind: Any, value: Any) -> Any:
 
 
 def _in_range(field: dataclasses.Field, value: Any) -> bool:
-    if isinstance(value, str | bool):
+    if isinstance(value, bool):
         return True
+    if isinstance(value, str):
+        return is_text(value)
     if isinstance(value, int) and abs(value) > MAX_INT:
         return False
     if isinstance(value, float) and value != 0.0 and not MIN_FLOAT < abs(value) < MAX_FLOAT:
@@ -176,7 +198,9 @@ def _refusal(field: dataclasses.Field, kind: Any, value: Any) -> str:
     expected = f"{field.name}={value}: expected {type_name(kind)}{where}"
     if typing.get_origin(kind) is Literal:
         return f"{expected}. {did_you_mean(str(value), map(str, typing.get_args(kind)))}"
-    if isinstance(value, int | float) and math.isfinite(value) and value:
+    if isinstance(value, str) and kind is str:
+        expected += " without control characters, in UTF-8"
+    if isinstance(value, int | float) and 0 < abs(value) < math.inf:
         small, large = (1, MAX_INT) if isinstance(value, int) else (MIN_FLOAT, MAX_FLOAT)
         if not small <= abs(value) <= large:
             expected += ", and of a size that 32 bits hold"

@@ -8,13 +8,31 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mi203jax.core.documents import read_document
+from mi203jax.core.documents import interpreting, read_document
 from mi203jax.core.errors import UsageError
 
 PROVENANCE = "provenance.json"
 
 FILES = "files"
 """Of `provenance.json`: path within the run -> SHA-256."""
+
+
+def read_provenance(folder: Path, run: str | None = None) -> dict[str, Any]:
+    """Where a run came from.
+
+    Args:
+        folder: of the run.
+        run: that it must be of; None: any.
+
+    Raises:
+        UsageError: as `mi203jax.core.documents.read_document`.
+    """
+    found = read_document(folder / PROVENANCE, run)
+    with interpreting(folder / PROVENANCE):
+        mappings = (found.get("packages", {}), found.get(FILES, {}), *found.get("resumed", ()))
+        if not all(isinstance(m, dict) for m in mappings):
+            raise TypeError("it holds something else than what is noted of a run")
+    return found
 
 
 def digest(file: Path) -> str:
@@ -34,7 +52,7 @@ def noting(folder: Path, files: Iterable[Path]) -> dict[str, Any]:
 def noted_files(folder: Path) -> dict[Path, str]:
     """The files that a run wrote for readers -> SHA-256; none where its provenance is lost."""
     try:
-        noted = read_document(folder / PROVENANCE).get(FILES, {})
+        noted = read_provenance(folder).get(FILES, {})
     except UsageError:
         return {}
     return {folder / name: sha256 for name, sha256 in noted.items() if _is_within(name)}

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from mi203jax.core.documents import read_document, write_document
+from mi203jax.core.documents import interpreting, read_document, write_document
 from mi203jax.core.errors import UsageError
 from mi203jax.core.files import append_text, make_folder, sync, truncate
 from mi203jax.core.recorded import Record
@@ -106,13 +106,15 @@ class PieceFolder:
         path = self.path / "status.json"
         try:
             found = read_document(path, self.run_id)
+            with interpreting(path):
+                members = found["members"]
+                self.statuses = [Status(**row) for row in found["trials"]]
+                self.checkpoint = found["checkpoint"]
+                self.written = Written(**found["metrics"])
         except UsageError as error:
             raise self.damaged(str(error)) from None
-        if found["members"] != self.members:
+        if members != self.members:
             raise self.damaged(f"{path} is of another piece")
-        self.statuses = [Status(**row) for row in found["trials"]]
-        self.checkpoint = found["checkpoint"]
-        self.written = Written(**found["metrics"])
         return True
 
     def save_statuses(self) -> None:

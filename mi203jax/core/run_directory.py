@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mi203jax.core.config import BaseConfig, from_dict, to_dict
-from mi203jax.core.documents import read_document, write_document
+from mi203jax.core.documents import interpreting, read_document, write_document
 from mi203jax.core.errors import UsageError
 from mi203jax.core.files import is_leftover, lock, remove_folder
-from mi203jax.core.outputs import PROVENANCE, noting
+from mi203jax.core.outputs import PROVENANCE, noting, read_provenance
 from mi203jax.core.piece_folder import PieceFolder, Status
 from mi203jax.core.trials import Sweep, varied_fields
 
@@ -192,7 +192,7 @@ class RunDirectory:
         Raises:
             UsageError: if it is damaged.
         """
-        return read_document(self.path / PROVENANCE, self.run_id)
+        return read_provenance(self.path, self.run_id)
 
     def save_provenance(self, provenance: dict[str, Any]) -> None:
         """Writes where the run came from."""
@@ -291,13 +291,11 @@ def read_config(where: Path, config_of: Callable[[str], BaseConfig]) -> Contents
     """
     path = where / "config.json"
     found = read_document(path)
-    try:
+    with interpreting(path):
         base = config_of(found["experiment"])
-        asked: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in found["sweep"].items()}
+        sweep = Sweep.of(base, found["sweep"])
         trials = [from_dict(type(base), found["config"] | changes) for changes in found["trials"]]
         pieces = {int(number): members for number, members in found["pieces"].items()}
-        return Contents(found["run"], found["experiment"], Sweep(base, **asked), trials, pieces)
-    except UsageError as error:  # of a field that is no more, say
-        raise UsageError(f"{path}: {error}") from None
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UsageError(f"{path} is of another version of this program: {error}.") from None
+        if not trials or sorted(itertools.chain(*pieces.values())) != list(range(len(trials))):
+            raise ValueError("its pieces do not hold each trial once")
+        return Contents(found["run"], found["experiment"], sweep, trials, pieces)

@@ -19,7 +19,7 @@ from mi203jax.core.errors import UsageError
 from mi203jax.core.fields import field_of, format_value, is_static, parse_value, type_of
 
 MOST = 10_000
-"""Values of a grid."""
+"""Values of a field that are listed."""
 
 _CALL = re.compile(r"(lin|log|uniform|loguniform|choice)\((.*)\)", re.DOTALL)
 _SHAPE = {
@@ -85,6 +85,8 @@ def parse_axis(cls: type, assignment: str) -> tuple[str, Axis]:
     values: list[Any] = []
     for part, call in zip(split(text), calls, strict=True):
         values += _grid(cls, name, call[1], call[2]) if call else [parse_value(cls, name, part)]
+        if len(values) > MOST:
+            raise UsageError(f"{name}: expected at most {MOST} values.")
     refuse_repeated(name, values)
     return name, values
 
@@ -104,14 +106,13 @@ def refuse_repeated(name: str, values: Sequence[Any]) -> None:
 
 def split(text: str) -> list[str]:
     """Splits at the commas that stand outside parentheses."""
-    parts, depth = [""], 0
-    for character in text:
+    parts, depth, start = [], 0, 0
+    for place, character in enumerate(text):
         depth += {"(": 1, ")": -1}.get(character, 0)
         if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return parts
+            parts.append(text[start:place])
+            start = place + 1
+    return [*parts, text[start:]]
 
 
 def _distribution(cls: type, name: str, kind: str, text: str) -> Distribution:

@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from mi203jax.core.config import BaseConfig, static_part
 from mi203jax.core.errors import UsageError
@@ -15,6 +15,9 @@ from mi203jax.core.fields import MAX_INT, format_value
 from mi203jax.core.space import Axis, Distribution, parse_axis
 
 SearchMethod = Literal["random", "sobol", "optuna"]
+
+MOST = 100_000
+"""Trials of a sweep."""
 
 
 class Sweep(NamedTuple):
@@ -37,6 +40,23 @@ class Sweep(NamedTuple):
     search: SearchMethod = "random"
     at_once: int = 8
 
+    @classmethod
+    def of(cls, base: BaseConfig, asked: Mapping[str, Any]) -> "Sweep":
+        """The sweep of a base that a file tells of: its other attributes by name, tuples as lists.
+
+        Raises:
+            UsageError: as `trials`.
+            TypeError: if an attribute is unknown, or of another type.
+        """
+        values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in asked.items()}
+        sweep = cls(base, **values)
+        numbers = (sweep.seeds, sweep.at_once, 1 if sweep.draws is None else sweep.draws)
+        is_typed = all(isinstance(a, str) for a in sweep.assignments)
+        if not is_typed or sweep.search not in get_args(SearchMethod) or {type(n) for n in numbers} != {int}:
+            raise TypeError(f"expected a sweep, not {dict(asked)}")
+        sweep.num_trials()
+        return sweep
+
     def trials(self) -> list[Any]:
         """The configurations: every combination of the listed values with every draw and every seed.
 
@@ -45,6 +65,7 @@ class Sweep(NamedTuple):
         Raises:
             UsageError: for an unknown field, a value that a field does not take, or a contradiction.
         """
+        self.num_trials()
         space = self.space()
         if not space:
             return self.configurations([{}])
@@ -60,10 +81,13 @@ class Sweep(NamedTuple):
         """How many trials there are in the end, at most: of equal draws one is run.
 
         Raises:
-            UsageError: as `trials`.
+            UsageError: as `trials`; also if there are more than `MOST`.
         """
         listed = [len(a) for a in self._axes().values() if not isinstance(a, Distribution)]
-        return math.prod(listed) * (self.draws or 1) * self.seeds
+        number = math.prod(listed) * (self.draws or 1) * self.seeds
+        if number > MOST:
+            raise UsageError(f"{number:,} trials: expected at most {MOST:,}.")
+        return number
 
     def proposals(self, tried: Sequence[Any], best: Literal["max", "min"]) -> list[Any]:
         """What Optuna tries after what was tried (`mi203jax.core.search.Tried`), with every seed."""
@@ -113,8 +137,8 @@ class Sweep(NamedTuple):
 
     def _check(self, drawn: list[str], listed: list[str]) -> None:
         for flag, number in (("seeds", self.seeds), ("trials", self.draws), ("at-once", self.at_once)):
-            if number is not None and number < 1:
-                raise UsageError(f"--{flag}={number}: expected a whole number in [1, inf).")
+            if number is not None and not 1 <= number <= MOST:
+                raise UsageError(f"--{flag}={number}: expected a whole number in [1, {MOST}].")
         if self.seeds > 1 and "seed" in drawn + listed:
             raise UsageError(f"--seeds={self.seeds} contradicts several values of the field seed.")
         if drawn and self.draws is None:

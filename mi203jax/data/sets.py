@@ -3,17 +3,21 @@
 Reading needs no TensorFlow and no network: sets are stored as array_record.
 """
 
+import contextlib
+import io
 import os
 import re
 import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mi203jax.core.errors import UsageError
+from mi203jax.data.description import check_description
 from mi203jax.data.download import download
-from mi203jax.data.source import Info, Shape, Source, cannot_be_read, stack
+from mi203jax.data.source import Info, Shape, Source, reading, stack
 
 EMBEDDED = Path(__file__).parent / "prepared"
 NAME = re.compile(r"([\w-]+(?:/\w[\w.+-]*?)??)(?:[:/](\d+\.\d+\.\d+))?")
@@ -88,7 +92,8 @@ def open_source(
         UsageError: as `load`; for a bad example, once that is read.
     """
     records, features, info = open_records(name, split, data_dir)
-    source = Source(records, name, features)
+    with _describing(name, "the description of its features"):
+        source = Source(records, name, features)
     return source, info._replace(shapes=source.shapes)
 
 
@@ -113,38 +118,50 @@ def open_records(
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)
-    try:
+    with _describing(name, f"the description in {folder}"):
+        check_description(name, folder)
         builder = tfds.builder_from_directory(folder)
         features = dict(builder.info.features.items())
         formats = {f.value for f in builder.info.available_file_formats()}
-    except Exception as error:  # kinds of JSON's, protobuf's, TFDS's
-        raise UsageError(cannot_be_read(name, f"the description in {folder}", error)) from error
+        splits = ", ".join(builder.info.splits)
     if "array_record" not in formats:
         raise UsageError(_convert(name, folder, formats))
     try:
         size = builder.info.splits[split].num_examples
-    except (ValueError, KeyError) as error:
+    except Exception as error:  # what TFDS makes of a text that is no split
         reason = " ".join(str(error).split())
-        splits = ", ".join(builder.info.splits)
         raise UsageError(f"{name} has no split {split!r}: expected one of {splits}. ({reason})") from None
     if size <= 0:
         raise UsageError(f"{name}: split {split!r} holds no example.")
-    records = builder.as_data_source(split=split)
-    for part in builder.info.splits[split].file_instructions:
-        if not os.path.exists(part.filename):
-            raise UsageError(f"{name}: {folder} lacks a file: {Path(part.filename).name}. Prepare it again.")
-    return (
-        records,
-        features,
-        Info(
+    with _describing(name, f"the description in {folder}"):
+        records = builder.as_data_source(split=split)
+        parts = builder.info.splits[split].file_instructions  # only now of the format that is read
+        _check_files(name, folder, [Path(part.filename) for part in parts])
+        info = Info(
             classes=tuple(getattr(features.get("label"), "names", None) or ()),
             name=builder.info.full_name,
             split=split,
             description=builder.info.description,
             citation=builder.info.citation,
             shapes={},
-        ),
-    )
+        )
+    return records, features, info
+
+
+@contextlib.contextmanager
+def _describing(name: str, part: str) -> Iterator[None]:
+    """As `reading`, and without what TFDS prints where it lacks TensorFlow."""
+    with reading(name, part), contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+def _check_files(name: str, folder: Path, files: Sequence[Path]) -> None:
+    """Whether the files of a split are there, and not elsewhere."""
+    for file in files:
+        if file.parent != folder:
+            raise UsageError(f"{name}: {folder} names a file that is elsewhere: {file}.")
+        if not file.is_file():
+            raise UsageError(f"{name}: {folder} lacks a file: {file.name}. Prepare it again.")
 
 
 def names(data_dir: str | os.PathLike | None = None) -> list[str]:
@@ -159,8 +176,8 @@ def names(data_dir: str | os.PathLike | None = None) -> list[str]:
 def _places(data_dir: str | os.PathLike | None) -> list[Path]:
     if data_dir is None:
         theirs = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-        return [EMBEDDED, Path(theirs).expanduser()]
-    place = Path(data_dir).expanduser()
+        return [EMBEDDED, Path(os.path.expanduser(theirs))]
+    place = Path(os.path.expanduser(data_dir))  # a home that there is not stays as it is typed
     if not os.path.exists(place):
         raise UsageError(f"data_dir={data_dir}: there is no such folder.")
     if not place.is_dir():
@@ -172,7 +189,10 @@ def _places(data_dir: str | os.PathLike | None) -> list[Path]:
 
 def _versions(place: Path, name: str) -> list[Path]:
     """Folders of prepared versions; while TFDS prepares one, it is called otherwise."""
-    folders = (info.parent for info in place.glob(f"{name}/*/dataset_info.json"))
+    try:
+        folders = [info.parent for info in place.glob(f"{name}/*/dataset_info.json") if info.is_file()]
+    except OSError:  # a name that no folder has, or a folder that may not be read
+        return []
     return [f for f in folders if re.fullmatch(r"\d+\.\d+\.\d+", f.name)]
 
 

@@ -1,15 +1,20 @@
 """The examples of a prepared split: by index, each checked as it is read, or stacked into arrays."""
 
+import contextlib
 import copy
+import math
 import operator
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from mi203jax.core.errors import UsageError
+
+LARGE = 2**30
+"""Bytes for which it is asked whether they are free."""
 
 Shape = tuple[int | None, ...]
 
@@ -55,6 +60,11 @@ class Records:
     def __len__(self) -> int:
         return len(self._records)
 
+    @property
+    def bytes_each(self) -> int:
+        """Bytes of an example in memory; of a sequence, those of one step."""
+        return sum(math.prod(n or 1 for n in shape) * dtype.itemsize for shape, dtype in self.shapes.values())
+
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         return self.__getitems__([index])[0]
 
@@ -66,14 +76,13 @@ class Records:
         return [self._arrays(i, example) for i, example in zip(indices, self._read(indices), strict=True)]
 
     def _read(self, indices: list[int]) -> list[dict[str, Any]]:
-        try:
-            if len(indices) == 1:  # for which the other way would start a thread
-                return [self._records[indices[0]]]
-            return self._records.__getitems__(indices)
-        except Exception as error:  # kinds of array_record's, protobuf's, Pillow's
-            if len(indices) > 1:  # one by one, to name the broken one
+        if len(indices) != 1:
+            try:
+                return self._records.__getitems__(indices)
+            except Exception:  # one by one, to name the broken one
                 return [self._read([i])[0] for i in indices]
-            raise UsageError(cannot_be_read(self.name, f"example {indices[0]}", error)) from error
+        with reading(self.name, f"example {indices[0]}"):
+            return [self._records[indices[0]]]  # the other way would start a thread
 
     def _arrays(self, index: int, example: dict[str, Any]) -> dict[str, np.ndarray]:
         """The arrays of an example, whose index is for messages, from what TFDS decoded."""
@@ -146,7 +155,11 @@ def stack(source: Records, name: str, slice_size: int = 1000) -> dict[str, np.nd
     Returns:
         name -> `[examples, ...]`. Sequences are padded with zeros at the end, and `NAME_length`
         `[examples]`, int32, says how long each is.
+
+    Raises:
+        UsageError: if they do not fit into memory; for a bad example.
     """
+    _check_room(source, name)
     fixed = {
         k: np.empty((len(source), *cast(tuple[int, ...], shape)), dtype)
         for k, (shape, dtype) in source.shapes.items()
@@ -171,10 +184,43 @@ def stack(source: Records, name: str, slice_size: int = 1000) -> dict[str, np.nd
     return arrays
 
 
+def _check_room(source: Records, name: str) -> None:
+    """Whether there is room for the examples: else the system ends the process."""
+    size = len(source) * source.bytes_each
+    if size <= LARGE:
+        return
+    from mi203jax.core.memory import available_to_host  # it imports jax
+
+    if size > (free := available_to_host()):
+        raise UsageError(
+            f"{name}: {len(source):,} examples take {size / 1e9:.3g} gigabytes, {free / 1e9:.3g} are free: "
+            "expected less, or a part of them, such as train[:10%]."
+        )
+
+
 def cannot_be_read(name: str, part: str, error: Exception) -> str:
     """The line for a damaged file."""
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = " ".join(str(error).split()).partition(" <_io")[0] or type(error).__name__  # where in memory
     return f"{name}: {part} cannot be read: {reason}. If it is damaged, prepare the set again."
+
+
+@contextlib.contextmanager
+def reading(name: str, part: str) -> Iterator[None]:
+    """Whatever goes wrong while a part of a set is read is told in one line.
+
+    Args:
+        name: the set's.
+        part: such as "example 3".
+
+    Raises:
+        UsageError: instead of what was raised.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:  # kinds of JSON's, protobuf's, TFDS's, array_record's, Pillow's
+        raise UsageError(cannot_be_read(name, part, error)) from error
 
 
 def _pad(values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

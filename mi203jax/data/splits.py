@@ -95,8 +95,7 @@ def data_of(
                 f"data={info.name}: {name} has shape {other} in {test_info.split}, {shape} in {info.split}."
             )
     if feed == "auto":
-        size = sum(math.prod(n or 1 for n in shape) * d.itemsize for shape, d in source.shapes.values())
-        feed = "memory" if len(source) * size <= MEMORY else "stream"
+        feed = "memory" if len(source) * source.bytes_each <= MEMORY else "stream"
     statistics = source_statistics(source, inputs, standardization, feed == "memory")
     arrays = source_arrays(test_source)
     if feed == "stream":

@@ -53,6 +53,7 @@ class TestParsing:
             ("total_steps", "1e6", 1_000_000),
             ("total_steps", "1_000", 1000),
             ("name", "b c", "b c"),
+            ("name", "b\n\tc", "b\n\tc"),
             ("flag", "true", True),
             ("flag", "False", False),
             ("kind", "squared", "squared"),
@@ -84,6 +85,15 @@ class TestParsing:
             ("widths", "32", "widths=32: expected a tuple such as (32,64), each a whole number in [1, inf)"),
             ("widths", "(0)", "widths=0: expected"),
             ("widths", "(a)", "widths=(a): expected"),
+            ("widths", "(1,,2)", "widths=(1,,2): expected a tuple"),
+            ("widths", "(,)", "widths=(,): expected a tuple"),
+            ("count", "9" * 400, f"count={'9' * 400}: expected a whole number in [0, 10), and of a size"),
+            (
+                "name",
+                "a\x1b[31m",
+                "name=a\x1b[31m: expected a text without control characters, in UTF-8 (a name).",
+            ),
+            ("name", "a\udcff", "name=a\udcff: expected a text without control characters, in UTF-8"),
             ("rat", "1", "Unknown field 'rat'. Did you mean 'rate'?"),
         ],
     )
@@ -110,6 +120,11 @@ class TestConstruction:
                 Example(name=value)
         with pytest.raises(UsageError, match=r"rate=\{\}"):
             Example(rate={})
+
+    def test_numbers_that_no_float_holds(self):
+        for value, shown in ((10**400, "inf"), (-(10**400), "-inf")):
+            with pytest.raises(UsageError, match=f"rate={shown}: expected a finite number"):
+                Example(rate=value)
 
     def test_numpy_scalars_are_numbers(self):
         with pytest.raises(UsageError, match="rate=5"):

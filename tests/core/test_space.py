@@ -96,6 +96,7 @@ class TestDistributions:
         ("learning_rate=choice(0.1,fast)", "learning_rate=fast: expected a finite number"),
         ("learning_rate=choice(0.1,0.1)", "learning_rate=0.1 is given twice"),
         ("learning_rate=1,lin(1,2,2)", "learning_rate=1 is given twice"),
+        ("learning_rate=lin(1,2,9999),3,4", "learning_rate: expected at most 10000 values."),
         ("learning_rate=log(1,2,3", "learning_rate=log(1,2,3: expected a finite number"),
     ],
 )

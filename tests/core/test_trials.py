@@ -1,5 +1,7 @@
 """From what was typed to trials, arms and groups."""
 
+import json
+
 import pytest
 
 from mi203jax.core.errors import UsageError
@@ -94,11 +96,18 @@ class TestDraws:
         (["learning_rate=0.1", "learning_rate=0.2"], {}, "'learning_rate' is given twice"),
         (["learning_rate=0.1,0.1"], {}, "learning_rate=0.1 is given twice."),
         ([], {"seeds": 0}, "--seeds=0: expected"),
+        ([], {"seeds": 100_001}, "--seeds=100001: expected a whole number in [1, 100000]."),
+        (["noise=uniform(0,1)"], {"draws": 10**9}, "--trials=1000000000: expected a whole number"),
+        (
+            ["noise=lin(1,2,1000)", "dimension=1,2"],
+            {"seeds": 51},
+            "102,000 trials: expected at most 100,000.",
+        ),
         (["seed=1,2"], {"seeds": 2}, "--seeds=2 contradicts several values of the field seed."),
         (["seed=uniform(1,9)"], {"seeds": 2, "draws": 3}, "--seeds=2 contradicts several values"),
         (["seed=2147483647"], {"seeds": 2}, "--seeds=2: seeds from 2147483647 upwards pass 2147483647."),
         (["noise=uniform(0,1)"], {}, "noise is drawn: expected --trials=COUNT beside it."),
-        (["noise=uniform(0,1)"], {"draws": 0}, "--trials=0: expected a whole number in [1, inf)."),
+        (["noise=uniform(0,1)"], {"draws": 0}, "--trials=0: expected a whole number in [1, 100000]."),
         (["noise=1"], {"draws": 3}, "--trials=3: nothing is drawn."),
         (["noise=1"], {"search": "sobol"}, "--search=sobol: nothing is drawn."),
         (
@@ -118,6 +127,35 @@ def test_refusals(assignments, options, message):
     with pytest.raises(UsageError) as error:
         trials(*assignments, **options)
     assert str(error.value).startswith(message)
+
+
+class TestOfAFile:
+    def test_is_the_same_again(self):
+        sweep = Sweep(Toy(), ("noise=uniform(0,1)",), 2, 3, "sobol", 4)
+        told = json.loads(json.dumps({n: v for n, v in sweep._asdict().items() if n != "base"}))
+        assert Sweep.of(Toy(), told) == sweep
+        assert Sweep.of(Toy(), {}) == Sweep(Toy())
+
+    @pytest.mark.parametrize(
+        "told",
+        [
+            {"seed": 1},
+            {"seeds": "2"},
+            {"seeds": True},
+            {"draws": 1.5},
+            {"search": "grid"},
+            {"search": []},
+            {"assignments": 3},
+            {"assignments": [3]},
+        ],
+    )
+    def test_what_is_none(self, told):
+        with pytest.raises(TypeError):
+            Sweep.of(Toy(), told)
+
+    def test_what_cannot_work(self):
+        with pytest.raises(UsageError, match="Unknown field 'x'"):
+            Sweep.of(Toy(), {"assignments": ["x=1"]})
 
 
 def test_counted():

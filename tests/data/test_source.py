@@ -76,6 +76,17 @@ class TestStack:
         assert ("reading digits/blocks: 25 %" in shown) == terminal
         assert " 0 %" not in shown
 
+    def test_what_does_not_fit_into_memory_is_refused(self, monkeypatch):
+        source, _ = open_source("digits/blocks", "test")
+        monkeypatch.setattr("mi203jax.data.source.LARGE", 1_000)
+        monkeypatch.setattr("mi203jax.core.memory.available_to_host", lambda: 1_000_000)
+        assert len(stack(source, "digits/blocks")["label"]) == len(source)
+        monkeypatch.setattr("mi203jax.core.memory.available_to_host", lambda: 20_000)
+        with pytest.raises(
+            UsageError, match="^digits/blocks: 360 examples take 2.45e-05 gigabytes, 2e-05 are"
+        ):
+            stack(source, "digits/blocks")
+
 
 class TestSource:
     @pytest.fixture

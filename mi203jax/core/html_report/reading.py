@@ -12,7 +12,7 @@ from mi203jax.core.documents import read_document
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment, Find
 from mi203jax.core.files import lock
-from mi203jax.core.outputs import PROVENANCE, noted_files
+from mi203jax.core.outputs import PROVENANCE, noted_files, read_provenance
 from mi203jax.core.piece_folder import PieceFolder, Status
 from mi203jax.core.recorded import Best, Recorded
 from mi203jax.core.results import Row, fields_in, ranked, results
@@ -95,7 +95,7 @@ def read_run(path: Path, find: Find, looks: bool = False) -> Run:
     path = path.expanduser()
     check_run(path, f"--report={path}")
     found = read_config(path, lambda name: find(name).config)
-    provenance = read_document(path / PROVENANCE, found.run_id)
+    provenance = read_provenance(path, found.run_id)
     pieces = found.piece_folders(path)
     for piece in pieces:
         if not piece.read():
@@ -158,7 +158,7 @@ def read_parts(path: Path, find: Find, looks: bool, run_id: str) -> list[Run | H
         UsageError: if the list of the parts is damaged.
     """
     noted = read_document(path / PARTS, run_id)["parts"] if (path / PARTS).is_file() else {}
-    if any(name in (".", "..") or Path(name).name != name for name in noted):
+    if any(name in ("", ".", "..") or Path(name).name != name for name in noted):
         raise UsageError(f"{path / PARTS} is damaged: expected names of folders.")
     known = [_part(path / "parts" / name, find, looks, error) for name, error in noted.items()]
     # Older versions kept no list.
@@ -170,7 +170,7 @@ def _part(path: Path, find: Find, looks: bool, error: str = "") -> Run | Hole:
     begun = ""
     try:
         if (path / PROVENANCE).is_file():
-            begun = str(read_document(path / PROVENANCE).get("time", ""))
+            begun = str(read_provenance(path).get("time", ""))
         if (path / "config.json").is_file():
             return read_run(path, find, looks)._replace(error=error)
     except UsageError as damage:
