@@ -15,7 +15,7 @@ import jax
 
 from mi203jax.core.config import RunConfig, to_dict
 from mi203jax.core.documents import read_document, write_document
-from mi203jax.core.errors import Fault, UsageError
+from mi203jax.core.errors import Fault
 from mi203jax.core.files import make_folder, sync, writing
 from mi203jax.core.loop import Carry
 from mi203jax.core.piece_folder import PieceFolder, Written
@@ -99,10 +99,7 @@ class Checkpoints:
         if iteration is None:
             return None
         target = self.folder / str(iteration)
-        try:
-            manifest = read_document(target.with_suffix(".json"), self._piece.run_id)
-        except UsageError as error:
-            raise self._piece.damaged(str(error)) from None
+        manifest = read_document(target.with_suffix(".json"), self._piece.run_id, self._piece.remedy)
         if manifest["configurations"] != self._configs:
             raise self._piece.damaged(
                 f"Checkpoint {target} is damaged: the configurations in config.json are not those "

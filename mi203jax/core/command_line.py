@@ -54,18 +54,17 @@ LONGEST_WORD, LONGEST_LINE = 300, 1_500  # characters that are told
 ABSLS = ("flagfile", "undefok")  # flags that absl knows by itself: one reads any file, one hides mistakes
 
 # What may be given along with what says what to do.
-LAYOUT = {"parallel", "devices", "engine", "ray_address", "ray_cpus", "ray_gpus"}
+LAYOUT = {"parallel", "devices", "engine", "ray_address", "ray_cpus", "ray_gpus", "max_memory"}
 RUNNING = {"checkpoint_every", "cache", "quiet", "tensorboard", "fail_fast"} | LAYOUT
-NEW = {"out", "max_memory"}
 ASKED = {"exp", "sweep", "seed", "seeds", "trials", "search", "at_once", "yes"}
 ALONG = {
     "help": {"exp", "list", "describe", "resume"},
     "list": set(),
     "describe": ASKED,
-    "dry_run": ASKED | LAYOUT | {"max_memory"},
+    "dry_run": ASKED | LAYOUT,
     "resume": RUNNING,
     "report": {"out"},
-    "exp": ASKED | NEW | RUNNING,
+    "exp": ASKED | {"out"} | RUNNING,
 }
 
 POSITIVE = {

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from mi203jax import __version__
-from mi203jax.core.errors import UsageError
+from mi203jax.core.errors import Damaged, UsageError
 from mi203jax.core.files import write_text
 
 SEAL = ("version", "run", "checksum")
 """What a document holds beside its contents."""
+
+REMEDY = "Restore it from a copy, or begin the run anew."
+"""What helps where a document is damaged on which the others depend."""
 
 
 def write_document(path: Path, run: str, contents: Mapping[str, Any]) -> None:
@@ -33,44 +36,50 @@ def write_document(path: Path, run: str, contents: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(document | {"checksum": _checksum(document)}, indent=1))
 
 
-def read_document(path: Path, run: str | None = None) -> dict[str, Any]:
+def read_document(path: Path, run: str | None = None, remedy: str = REMEDY) -> dict[str, Any]:
     """What a document holds.
 
     Args:
         path: the file.
         run: the run that it must be of; None: any.
+        remedy: what to tell a user to do where it is damaged.
 
     Returns:
         Its contents, and `run`.
 
     Raises:
-        UsageError: if it is not there, cannot be read, or is not what was written; if it is another
-            version's, or another run's.
+        Damaged: if it is not there, is not what was written, or is another run's.
+        UsageError: if it cannot be read, or is another version's.
     """
-    try:
-        if path.exists() and not path.is_file():  # a pipe, from which nothing would come
-            raise OSError("it is no regular file")
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"{path} is missing.") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is damaged: {error}.") from None
-    if not isinstance(document, dict):
-        raise UsageError(f"{path} is damaged: expected what stands within braces.")
+    document = _read(path, remedy)
     if lacking := [name for name in SEAL if not isinstance(document.get(name), str)]:
-        raise UsageError(f"{path} is damaged, or another program's: it has no {lacking[0]!r}.")
+        raise Damaged(f"{path} is damaged, or another program's: it has no {lacking[0]!r}.", remedy)
     if document["version"] != __version__:
         raise UsageError(
             f"{path}: it was begun by mi203jax {document['version']}, this is {__version__}: "
             "go on with that one."
         )
     if document.pop("checksum") != _checksum(document):
-        raise UsageError(f"{path} is damaged: it is not what was written.")
+        raise Damaged(f"{path} is damaged: it is not what was written.", remedy)
     if run is not None and document["run"] != run:
-        raise UsageError(f"{path} is of another run than the files beside it.")
+        raise Damaged(f"{path} is of another run than the files beside it.", remedy)
     return {name: value for name, value in document.items() if name != "version"}
+
+
+def _read(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        if path.exists() and not path.is_file():  # a pipe, from which nothing would come
+            raise OSError("it is no regular file")
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Damaged(f"{path} is missing.", remedy) from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"{path} is damaged: {error}.", remedy) from None
+    if not isinstance(document, dict):
+        raise Damaged(f"{path} is damaged: expected what stands within braces.", remedy)
+    return document
 
 
 @contextlib.contextmanager

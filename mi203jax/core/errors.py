@@ -13,6 +13,22 @@ class UsageError(ValueError):
     """
 
 
+class Damaged(UsageError):
+    """A file of a run is not as it was written.
+
+    Args:
+        what: which file, and what is wrong with it: a sentence.
+        remedy: what to do: a sentence.
+    """
+
+    def __init__(self, what: str, remedy: str):
+        super().__init__(what, remedy)
+        self.what = what
+
+    def __str__(self) -> str:
+        return " ".join(self.args)
+
+
 class Fault(OSError):
     """The machine failed where a file of a run is written or read: a full disk, a lost permission.
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from mi203jax.core.documents import interpreting, read_document, write_document
-from mi203jax.core.errors import UsageError
+from mi203jax.core.errors import Damaged, UsageError
 from mi203jax.core.files import append_text, make_folder, sync, truncate
 from mi203jax.core.recorded import Record
 
@@ -91,9 +91,14 @@ class PieceFolder:
         """Whether a resume leaves it alone."""
         return all(s.is_final for s in self.statuses)
 
-    def damaged(self, what: str) -> UsageError:
-        """What to tell of a file in it that is not as it was written, and what to do."""
-        return UsageError(f"{what.rstrip('.')}. Delete {self.path}, and --resume begins its trials anew.")
+    @property
+    def remedy(self) -> str:
+        """What to do where a file in it is not as it was written."""
+        return f"Delete {self.path}, and --resume begins its trials anew."
+
+    def damaged(self, what: str) -> Damaged:
+        """What to tell of such a file."""
+        return Damaged(f"{what}.", self.remedy)
 
     def read(self) -> bool:
         """Reads what became of the trials; gives whether the folder was there.
@@ -104,15 +109,12 @@ class PieceFolder:
         if not self.path.exists():
             return False
         path = self.path / "status.json"
-        try:
-            found = read_document(path, self.run_id)
-            with interpreting(path):
-                members = found["members"]
-                self.statuses = [Status(**row) for row in found["trials"]]
-                self.checkpoint = found["checkpoint"]
-                self.written = Written(**found["metrics"])
-        except UsageError as error:
-            raise self.damaged(str(error)) from None
+        found = read_document(path, self.run_id, self.remedy)
+        with interpreting(path):
+            members = found["members"]
+            self.statuses = [Status(**row) for row in found["trials"]]
+            self.checkpoint = found["checkpoint"]
+            self.written = Written(**found["metrics"])
         if members != self.members:
             raise self.damaged(f"{path} is of another piece")
         return True

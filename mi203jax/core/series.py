@@ -15,7 +15,7 @@ from mi203jax.core.config import RunConfig
 from mi203jax.core.display import Display
 from mi203jax.core.documents import write_document
 from mi203jax.core.engine import Engine, Here
-from mi203jax.core.errors import Fault, UsageError
+from mi203jax.core.errors import Damaged, Fault, UsageError
 from mi203jax.core.experiment import Experiment, Find
 from mi203jax.core.figures import save_figure
 from mi203jax.core.files import make_folder, remove, write_text
@@ -340,7 +340,8 @@ class _Course:
             if not where.is_dir() or is_locked(where):
                 raise
             # What a user may want to keep is not overwritten.
-            raise UsageError(f"{error} Delete {where}, and --resume={path} runs it again.") from None
+            what = error.what if isinstance(error, Damaged) else str(error)
+            raise Damaged(what, f"Delete {where}, and --resume={path} runs it again.") from None
         if list(directory.trials) != list(part.trials):
             directory.close()
             raise UsageError(f"{where} holds other trials than this version asks for: begin anew.")

@@ -157,7 +157,8 @@ def read_parts(path: Path, find: Find, looks: bool, run_id: str) -> list[Run | H
     Raises:
         UsageError: if the list of the parts is damaged.
     """
-    noted = read_document(path / PARTS, run_id)["parts"] if (path / PARTS).is_file() else {}
+    remedy = f"--resume={path} writes it anew."
+    noted = read_document(path / PARTS, run_id, remedy)["parts"] if (path / PARTS).is_file() else {}
     if any(name in ("", ".", "..") or Path(name).name != name for name in noted):
         raise UsageError(f"{path / PARTS} is damaged: expected names of folders.")
     known = [_part(path / "parts" / name, find, looks, error) for name, error in noted.items()]
