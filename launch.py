@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import shlex
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,31 +12,43 @@ from typing import Any
 from absl import flags
 
 import experiments
-from mi203jax.core.command_line import MANY_TRIALS, USAGE, mode_of, parse, sweep_of
+from mi203jax.core.command_line import MANY_TRIALS, USAGE, mode_of, parse, sweep_of, told
 from mi203jax.core.config import BaseConfig
 from mi203jax.core.documents import read_document
 from mi203jax.core.errors import Fault, FiguresFailed, UsageError
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.extras import require_ray, require_tensorboard
-from mi203jax.core.interruption import Interrupted, Interruption
+from mi203jax.core.interruption import Interrupted, Interruption, end_process
 from mi203jax.core.outputs import PROVENANCE
 from mi203jax.core.preview import print_fields, print_first_parts, print_parts, print_programs
 from mi203jax.core.run_directory import check_new
 from mi203jax.core.trials import counted, group
 
 
-def main(argv: list[str]) -> int:
-    """Does what the command line says and gives the exit status; errors are one line each."""
-    debug, interruption = False, Interruption()
+def main(argv: list[str], is_alone: bool = False) -> int:
+    """Does what the command line says and gives the exit status; errors are one line each.
+
+    Args:
+        argv: the program and its arguments.
+        is_alone: whether the process is there for this alone: a signal may end it.
+    """
+
+    def leave(stopped: Interrupted) -> int:
+        def say() -> int:
+            return complain(after(stopped, argv[0]), stopped.exit_code)
+
+        return end_process(say, stopped.exit_code) if is_alone else say()
+
+    debug, interruption = False, Interruption(leave if is_alone else None)
     try:
         with interruption:
             own, assignments = parse(argv, experiments)
             debug = own.debug
             return obey(own, assignments, interruption)
     except Interrupted as stopped:
-        return complain(after(stopped, argv[0]), stopped.exit_code)
+        return leave(stopped)
     except KeyboardInterrupt:
-        return complain("stopped at once; what was saved before can go on with --resume=DIR", 130)
+        return leave(Interrupted(signal.SIGINT, interruption.folder, at_once=True))
     except Exception as error:
         if debug:
             raise
@@ -51,7 +64,8 @@ def after(stopped: Interrupted, program: str) -> str:
     """What to say after a signal."""
     if stopped.folder is None:
         return f"{stopped}: nothing was written."
-    return f"{stopped}: saved. Go on with: {command_on('resume', stopped.folder, program)}"
+    what, command = what_is_there(stopped.folder, program)
+    return f"{stopped}: {f'stopped at once. {what}' if stopped.at_once else 'saved'}. Go on with: {command}"
 
 
 def command_on(flag: str, folder: Path, program: str) -> str:
@@ -63,12 +77,17 @@ def after_fault(folder: Path | None, program: str) -> str:
     """What to say after the machine failed."""
     if folder is None:
         return "."
+    what, command = what_is_there(folder, program)
+    return f". {what}; once that is mended, go on with: {command}"
+
+
+def what_is_there(folder: Path, program: str) -> tuple[str, str]:
+    """What of a run is kept, however it ended, and the command that goes on."""
     is_whole = False
     with contextlib.suppress(UsageError):  # it may be gone, too
         is_whole = "finished" in read_document(folder / PROVENANCE)
     command = command_on("report" if is_whole else "resume", folder, program)
-    what = "The results are whole" if is_whole else "What was saved before stays"
-    return f". {what}; once that is mended, go on with: {command}"
+    return "The results are whole" if is_whole else "What was saved before stays", command
 
 
 def obey(own: flags.FlagValues, assignments: list[str], interruption: Interruption) -> int:
@@ -92,6 +111,7 @@ def obey(own: flags.FlagValues, assignments: list[str], interruption: Interrupti
         is_elsewhere = own.out or len(folders) > 1
         with progress_shown():
             report = write_report(folders, experiments.get, own.out and Path(own.out), looks=True)
+            interruption.folder = None if is_elsewhere else folders[0]
             pages = [] if is_elsewhere else write_pages(folders[0], experiments.get)
         print(*pages, report, sep="\n")
     else:
@@ -129,7 +149,7 @@ def run(own: flags.FlagValues, assignments: list[str], interruption: Interruptio
         options = prepare(own, together)
         from mi203jax.core import series, session
 
-        with engine_of(own) as engine:
+        with engine_of(own, interruption) as engine:
             asked = (own.exp, experiment, sweep, own.out, options, interruption)
             if experiment.series:
                 rows = series.begin_series(*asked, experiments.get, engine)
@@ -144,7 +164,7 @@ def run(own: flags.FlagValues, assignments: list[str], interruption: Interruptio
         options = prepare(own, together, directory.provenance().get("layout"))
         from mi203jax.core import series, session
 
-        with engine_of(own) as engine:
+        with engine_of(own, interruption) as engine:
             begun = (directory, experiment, options, interruption)
             if experiment.series:
                 rows = series.resume_series(*begun, experiments.get, engine)
@@ -190,15 +210,19 @@ def prepare(own: flags.FlagValues, together: int, before: Any = None) -> Any:
     )
 
 
-def engine_of(own: flags.FlagValues) -> Any:
-    """Where the programs run, as a context manager."""
+@contextlib.contextmanager
+def engine_of(own: flags.FlagValues, interruption: Interruption) -> Iterator[Any]:
+    """Where the programs run."""
     if own.engine == "local":
         from mi203jax.core.engine import Here
 
-        return contextlib.nullcontext(Here())
+        yield Here()
+        return
     from mi203jax.core.ray_engine import RayEngine
 
-    return RayEngine(own.ray_address, own.ray_cpus, own.ray_gpus)
+    with RayEngine(own.ray_address, own.ray_cpus, own.ray_gpus) as engine:
+        interruption.listen()  # Ray, when it starts, takes SIGTERM for itself
+        yield engine
 
 
 def verdict(rows: list[dict[str, Any]], fail_fast: bool) -> int:
@@ -237,10 +261,10 @@ def dry_run_series(experiment: Experiment, config: BaseConfig, options: Any) -> 
 
 def complain(error: Any, status: int) -> int:
     """One line on standard error."""
-    print("launch.py: " + " ".join(str(error).split()), file=sys.stderr)
+    print(f"launch.py: {told(error)}", file=sys.stderr)
     return status
 
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    sys.exit(main(sys.argv))
+    sys.exit(main(sys.argv, is_alone=True))

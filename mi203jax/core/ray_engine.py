@@ -26,6 +26,9 @@ from mi203jax.core.session import Session
 RETRIES = 5
 """Times that a piece is begun again after its worker died."""
 
+SAVING = 4.0
+"""Seconds that workers have to save what they did when a run is stopped: less than it has itself."""
+
 
 class RayEngine:
     """Pieces run as Ray's tasks; a context manager that connects to a cluster, or starts one here."""
@@ -89,7 +92,7 @@ class RayEngine:
                 if session.interruption.signal is not None:
                     break
         finally:
-            self._stop(list(pending))
+            self._stop(list(pending), session.interruption)
         session.interruption.check()
 
     def _start(self, session: Session, folder: PieceFolder) -> Any:
@@ -117,12 +120,15 @@ class RayEngine:
         session.ended(folder)
         return []
 
-    def _stop(self, references: list[Any]) -> None:
-        """Interrupts what still runs, which saves; waits for that."""
+    def _stop(self, references: list[Any], interruption: Interruption) -> None:
+        """Interrupts what still runs, which saves; ends what does not within a few seconds."""
         for reference in references:
             self._ray.cancel(reference, force=False)
         if references:
-            self._ray.wait(references, num_returns=len(references), timeout=60.0)
+            _, busy = self._ray.wait(references, num_returns=len(references), timeout=SAVING)
+            for reference in busy:
+                self._ray.cancel(reference, force=True)
+            interruption.is_saved = not busy
 
 
 def _run_piece(run: str, number: int, experiment: Experiment, options: Options) -> None:
