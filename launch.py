@@ -17,7 +17,7 @@ from mi203jax.core.config import BaseConfig
 from mi203jax.core.documents import read_document
 from mi203jax.core.errors import Fault, FiguresFailed, UsageError
 from mi203jax.core.experiment import Experiment
-from mi203jax.core.extras import require_ray, require_tensorboard
+from mi203jax.core.extras import expect_ray, require_tensorboard
 from mi203jax.core.interruption import Interrupted, Interruption, end_process
 from mi203jax.core.outputs import PROVENANCE
 from mi203jax.core.preview import print_fields, print_first_parts, print_parts, print_programs
@@ -141,7 +141,7 @@ def run(own: flags.FlagValues, assignments: list[str], interruption: Interruptio
     if own.tensorboard:
         require_tensorboard()
     if own.engine == "ray":
-        require_ray()
+        expect_ray()
     if not own.resume:
         experiment, sweep = experiments.get(own.exp), sweep_of(own, assignments, experiments)
         together = at_once(experiment, sweep.trials())

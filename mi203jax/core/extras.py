@@ -1,6 +1,9 @@
 """Packages that come with an extra. Does not import jax."""
 
 import importlib
+import importlib.util
+import os
+import secrets
 from typing import Any
 
 from mi203jax.core.errors import UsageError
@@ -12,10 +15,22 @@ def require(package: str, flag: str, extra: str) -> Any:
     Raises:
         UsageError: naming the extra, if it is not installed.
     """
+    expect(package, flag, extra)
+    return importlib.import_module(package)
+
+
+def expect(package: str, flag: str, extra: str) -> None:
+    """Whether a package that a flag needs is there; it is not imported.
+
+    Raises:
+        UsageError: naming the extra, if it is not installed.
+    """
     try:
-        return importlib.import_module(package)
-    except ImportError:
-        raise UsageError(f"{flag} needs a package: pip install 'mi203jax[{extra}]'.") from None
+        is_there = importlib.util.find_spec(package) is not None
+    except ValueError:  # its import is blocked
+        is_there = False
+    if not is_there:
+        raise UsageError(f"{flag} needs a package: pip install 'mi203jax[{extra}]'.")
 
 
 def require_optuna() -> Any:
@@ -25,9 +40,20 @@ def require_optuna() -> Any:
     return optuna
 
 
-def require_ray() -> Any:
-    """Ray; see `require`."""
-    return require("ray", "--engine=ray", "ray")
+def expect_ray() -> None:
+    """Whether Ray is there; see `expect`."""
+    expect("ray", "--engine=ray", "ray")
+
+
+def lock_ray() -> None:
+    """Lets nobody into the cluster that this process is about to start, whose ports all networks see.
+
+    Unless the environment says otherwise, who connects must know a token that this process alone has drawn.
+    Ray looks for it when it is imported.
+    """
+    mode = os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if mode == "token" and "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def require_tensorboard() -> Any:

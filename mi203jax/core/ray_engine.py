@@ -14,8 +14,8 @@ from typing import Any
 from mi203jax.core.compilation_cache import use_compilation_cache
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment
-from mi203jax.core.extras import require_ray
-from mi203jax.core.interruption import Interruption
+from mi203jax.core.extras import expect_ray, lock_ray
+from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.parallel import use_cpu_devices
 from mi203jax.core.piece import Options, OutOfMemory, Piece, Watch, fail
 from mi203jax.core.piece_folder import PieceFolder
@@ -50,10 +50,15 @@ class RayEngine:
         Raises:
             UsageError: if Ray is not installed, or the cluster is not reachable or has no such resources.
         """
-        self._ray = require_ray()
+        expect_ray()
         address = self._address or os.environ.get("RAY_ADDRESS")
         if address:
             _check_reachable(address)
+        else:
+            lock_ray()
+        import ray  # only now
+
+        self._ray: Any = ray
         try:
             self._ray.init(
                 address=address or "local",
@@ -101,6 +106,7 @@ class RayEngine:
             num_cpus=self._cpus,
             num_gpus=self._gpus,
             max_retries=RETRIES,
+            retry_exceptions=[Interrupted],  # where the worker alone was told to stop, which saves
             runtime_env={"env_vars": environment},
         )
         run = str(session.directory.path.absolute())

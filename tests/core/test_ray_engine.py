@@ -52,6 +52,7 @@ def test_a_killed_worker_loses_nothing(tmp_path, monkeypatch):
     )
     wait_until(lambda: len(records(folder)) > 12 and workers(mark), process)
     (killed, *_) = workers(mark)
+    assert b"RAY_AUTH_MODE=token" in Path(f"/proc/{killed}/environ").read_bytes()  # nobody else gets in
     os.kill(killed, signal.SIGKILL)
     wait_until(lambda: set(workers(mark)) - {killed}, process)
     _, err = process.communicate(timeout=300)
@@ -62,12 +63,12 @@ def test_a_killed_worker_loses_nothing(tmp_path, monkeypatch):
     assert records(folder) == records(tmp_path / "alone")
 
 
-def test_ctrl_c_saves(tmp_path):
+def test_sigterm_saves(tmp_path):
     folder = tmp_path / "ray"
     process = start(*SWEEP, "total_steps=4000", "--engine=ray", f"--out={folder}", PAUSE="0.1")
     wait_until(lambda: len(records(folder)) > 4, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
+    assert process.returncode == 143, err
     assert "saved. Go on with: " in err
     assert any(folder.glob("pieces/*/checkpoints/*.json"))
