@@ -25,7 +25,11 @@ ASKED = ("noise=0.5", "learning_rate=0.1,0.2", "total_steps=16", "eval_every=8")
 
 CHECKPOINT = "pieces/#/checkpoints/#/"
 
-pytestmark = [pytest.mark.usefixtures("compiled_once", "plain_figures")]
+pytestmark = [
+    pytest.mark.usefixtures("compiled_once", "plain_figures"),
+    # What orbax had begun when it was stopped is never awaited.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +122,6 @@ def test_deleted_underneath(whole, tmp_path):
         assert not own.exists(), site
 
 
-@pytest.mark.filterwarnings("ignore")  # what orbax had begun is never awaited
 @pytest.mark.parametrize("limit", ["RLIMIT_FSIZE", "RLIMIT_NOFILE"])
 def test_limits_of_the_process(limit, like, whole, tmp_path, monkeypatch):
     """They are met by what C++ writes, too: a full quota, too many open files."""
