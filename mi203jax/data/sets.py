@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mi203jax.core.errors import UsageError
+from mi203jax.data.checksums import EMBEDDED, check_sums
 from mi203jax.data.description import check_description
 from mi203jax.data.download import download
 from mi203jax.data.source import Info, Shape, Source, reading, stack
 
-EMBEDDED = Path(__file__).parent / "prepared"
 NAME = re.compile(r"([\w-]+(?:/\w[\w.+-]*?)??)(?:[:/](\d+\.\d+\.\d+))?")
 """A set, its configuration if it has several, and a version."""
 
@@ -119,6 +119,7 @@ def open_records(
 
     logging.set_verbosity(logging.ERROR)
     with _describing(name, f"the description in {folder}"):
+        check_sums(name, folder)
         check_description(name, folder)
         builder = tfds.builder_from_directory(folder)
         features = dict(builder.info.features.items())
