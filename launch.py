@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -52,12 +53,20 @@ def main(argv: list[str], is_alone: bool = False) -> int:
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, UsageError):
-            return complain(error, 2)
-        if isinstance(error, Fault):
-            return complain(f"{error}{after_fault(interruption.folder, argv[0])}", 1)
-        what = error if isinstance(error, FiguresFailed) else f"{type(error).__name__}: {error}"
-        return complain(f"{what} (--debug shows where)", 1)
+        return failed(error, interruption.folder, argv[0])
+
+
+def failed(error: Exception, folder: Path | None, program: str) -> int:
+    """Says what went wrong, in one line, and gives the exit status."""
+    if isinstance(error, UsageError):
+        return complain(error, 2)
+    if isinstance(error, Fault):
+        return complain(f"{error}{after_fault(folder, program)}", 1)
+    if isinstance(error, BrokenPipeError):  # whoever read the output, such as head, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    what = error if isinstance(error, FiguresFailed) else f"{type(error).__name__}: {error}"
+    return complain(f"{what} (--debug shows where)", 1)
 
 
 def after(stopped: Interrupted, program: str) -> str:

@@ -37,9 +37,10 @@ class Here:
         while waiting and not session.is_stopped:
             folder = waiting.popleft()
             session.interruption.check()
+            piece = session.piece(folder)
             try:
-                session.piece(folder).try_run(session.watch(), session.interruption)
+                piece.try_run(session.watch(), session.interruption)
             except OutOfMemory:
                 waiting.extendleft(reversed(session.halve(folder)))
             else:
-                session.ended(folder)
+                session.ended(folder, piece)

@@ -20,22 +20,33 @@ class Need(NamedTuple):
     in_turn: bool  # whether one of them at a time is worked on
     shared: int  # data, whatever the number of trials
     kept: int  # states of all trials
-    total: int
+    total: int  # while they learn
+    copies: int = 1  # of the states while a checkpoint is written: 2, where these are in the host's memory
+
+    @property
+    def most(self) -> int:
+        """What all trials take, while they learn or while a checkpoint is written."""
+        return max(self.total, self.shared + self.copies * self.kept)
 
     @property
     def of_one(self) -> float:
         """What one trial takes alone."""
+        kept = self.kept / self.trials
         if self.in_turn:
-            return self.total - self.kept + self.kept / self.trials
-        return self.shared + (self.total - self.shared) / self.trials
+            learning = self.total - self.kept + kept
+        else:
+            learning = self.shared + (self.total - self.shared) / self.trials
+        return max(learning, self.shared + self.copies * kept)
 
     def at_most(self, limit: int) -> int:
         """The largest number of trials that stay under the limit; at least 1."""
+        kept = self.kept / self.trials
         if self.in_turn:
-            room, each = limit - self.total + self.kept, self.kept / self.trials
+            room, each = limit - self.total + self.kept, kept
         else:
             room, each = limit - self.shared, (self.total - self.shared) / self.trials
-        return self.places * max(1, int(room // max(1.0, each)))
+        written = (limit - self.shared) // max(1.0, self.copies * kept)
+        return self.places * max(1, int(min(room // max(1.0, each), written)))
 
 
 def available() -> int:
@@ -75,6 +86,12 @@ def _cgroup() -> Iterable[int | None]:
             yield int((root / limit).read_text()) - in_use
         except (OSError, ValueError):
             yield None
+
+
+def in_words(number: float) -> str:
+    """`2.3e9` -> "2.3 gigabytes"."""
+    gigabytes = number / 1e9
+    return f"{gigabytes:,.0f} gigabytes" if gigabytes >= 100 else f"{gigabytes:.3g} gigabytes"
 
 
 def size(tree: Any) -> int:

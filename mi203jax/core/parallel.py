@@ -195,9 +195,17 @@ class Trials:
 
     def need(self, shared: int, kept: int, total: int) -> Need:
         """The memory of the whole group, as one that may be cut; of each GPU where there are several."""
-        places = 1 if jax.default_backend() == "cpu" else self._layout.spread
-        trials = self._padded // places
-        return Need(trials, places, self._layout.inner == "map", shared, kept // places, total // places)
+        is_host = jax.default_backend() == "cpu"
+        places = 1 if is_host else self._layout.spread
+        return Need(
+            trials=self._padded // places,
+            places=places,
+            in_turn=self._layout.inner == "map",
+            shared=shared,
+            kept=kept // places,
+            total=total // places,
+            copies=2 if is_host else 1,
+        )
 
     def share(self, tree: PyTree) -> PyTree:
         """Arrays that all trials share, on each device once."""

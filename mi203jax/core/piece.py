@@ -14,7 +14,7 @@ from mi203jax.core.config import RunConfig
 from mi203jax.core.errors import Fault, UsageError
 from mi203jax.core.files import lock, make_folder
 from mi203jax.core.interruption import Interrupted, Interruption
-from mi203jax.core.loop import Group, Progress
+from mi203jax.core.loop import Carry, Group, Progress
 from mi203jax.core.parallel import Parallel
 from mi203jax.core.piece_folder import PieceFolder, Status, Written
 from mi203jax.core.recorded import Record, Recorded
@@ -74,6 +74,8 @@ class Piece:
         self.config = configs[0]
         self._make_group = make_group
         self.checkpoints = Checkpoints(folder, configs)
+        self.end: Carry | None = None
+        """What all came to, if it came to its end in this process."""
         self._objective = objective
         self._options = options
         self._tensorboard = Tensorboard(folder.run / "tensorboard") if options.tensorboard else None
@@ -148,6 +150,7 @@ class Piece:
                 folder.save_statuses()
                 return
             if ends:
+                self.end = self.group.own(progress.carry)
                 break
             if now - told > STATUS_EVERY:
                 folder.save_statuses()

@@ -9,7 +9,7 @@ import jax
 from mi203jax.core.config import RunConfig
 from mi203jax.core.errors import UsageError
 from mi203jax.core.loop import Group
-from mi203jax.core.memory import SHARE, Need, available
+from mi203jax.core.memory import SHARE, Need, available, in_words
 from mi203jax.core.parallel import layout_of
 from mi203jax.core.piece import Options
 from mi203jax.core.task import Task
@@ -58,32 +58,31 @@ def _fitting(
 ) -> list[Planned]:
     whole = program(task, [trials[i] for i in members], options)
     need = whole.need()
-    if options.max_memory and need.of_one > limit:
-        size = need.of_one / 1e9
-        raise UsageError(f"--max-memory={limit / 1e9:g}: one trial takes about {size:.2g} gigabytes.")
+    outside = trials[members[0]].bytes_outside if jax.default_backend() == "cpu" else 0
+    if options.max_memory and need.of_one + outside > limit:
+        takes = in_words(need.of_one + outside)
+        raise UsageError(f"--max-memory={limit / 1e9:g}: one trial takes about {takes}.")
     if not options.max_memory:
-        _check_one_fits(trials[members[0]], need)
+        _check_one_fits(need, outside)
     count = -(-len(members) // need.at_most(limit))
     if count == 1:
-        return [Planned(members, whole, need.total)]
+        return [Planned(members, whole, need.most + outside)]
     parts = _shares(members, count)
     groups = [program(task, [trials[i] for i in part], options) for part in parts]
-    return [Planned(p, g, g.need().total) for p, g in zip(parts, groups, strict=True)]
+    return [Planned(p, g, g.need().most) for p, g in zip(parts, groups, strict=True)]
 
 
-def _check_one_fits(c: RunConfig, need: Need) -> None:
+def _check_one_fits(need: Need, outside: int) -> None:
     """Whether there is room for what a trial keeps, whatever it computes: else the system ends the process.
 
     Raises:
         UsageError: if there is not.
     """
-    kept, free = need.shared + need.kept / need.trials, available()
-    if jax.default_backend() == "cpu":
-        kept += c.bytes_outside
+    kept, free = need.shared + need.copies * need.kept / need.trials + outside, available()
     if kept > free:
         raise UsageError(
-            f"One trial keeps {kept / 1e9:.3g} gigabytes in memory, {free / 1e9:.3g} are free: expected less "
-            "(--max-memory=GIGABYTES sets another limit)."
+            f"One trial keeps {in_words(kept)} in memory, {in_words(free)} are free: expected smaller values "
+            "of the fields by which its state grows (--max-memory=GIGABYTES sets another limit)."
         )
 
 

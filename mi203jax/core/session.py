@@ -86,11 +86,6 @@ def resume(
         session = Session(experiment, directory, options, interruption, engine or Here())
         check_checkpoints(session)
         note_resumed(directory, session.display)
-        for piece in directory.lost:
-            session.display.say(f"{piece.path} is not there: its trials begin anew")
-        going_on = [f for f in directory.pieces if not f.is_final]
-        if any(directory.trials[i].is_alone for f in going_on for i in f.members):
-            session.display.say("a part of the trials' state lay outside of JAX: their episodes begin anew")
         return session.run()
     finally:
         directory.close()
@@ -128,9 +123,13 @@ def cut_smaller(session: "Session") -> None:
 def note_resumed(directory: RunDirectory, display: Display) -> None:
     """Notes that a run goes on, and says what is not as it was."""
     begun, again = directory.provenance(), provenance([])
-    directory.save_provenance(begun | {"resumed": [*begun.get("resumed", []), again]})
-    for difference in differences(begun, again):
-        display.say(f"{difference}: equal to rounding, not bit for bit")
+    told = [f"{difference}: equal to rounding, not bit for bit" for difference in differences(begun, again)]
+    told += [f"{piece.path} is not there: its trials begin anew" for piece in directory.lost]
+    if any(directory.trials[i].is_alone for f in directory.pieces if not f.is_final for i in f.members):
+        told.append("emulators hold a part of the state, which no checkpoint has: their episodes begin anew")
+    directory.save_provenance(begun | {"resumed": [*begun.get("resumed", []), again | {"told": told}]})
+    for line in told:
+        display.say(line)
 
 
 class Session:
@@ -154,6 +153,7 @@ class Session:
         self._programs: dict[Path, Group] = {}  # of pieces that were planned here and wait
         self.is_stopped = False  # by --fail-fast
         self._is_halved = False
+        self._only: Piece | None = None
         self._table = ResultsFile(directory, self.task)
         self._varied: tuple[int, list[str]] = (0, [])  # number of trials, and fields in which they differ
 
@@ -165,7 +165,7 @@ class Session:
         """
         self.display.say(f"run directory: {self.directory.path}")
         if len(self.directory.trials) > 1 and any(c.is_alone for c in self.directory.trials):
-            self.display.say("trials run one after the other: a part of their state lies outside of JAX")
+            self.display.say("trials run one after the other: emulators hold a part of their state")
         rows = self.train(self.directory.experiment)
         self._conclude(rows)
         return ranked(rows, self.task.objective, self.task.best)
@@ -237,8 +237,14 @@ class Session:
         """Shows how far all trials are, by their statuses."""
         self.display.update(self._steps()[0], self._tally(), training or {})
 
-    def ended(self, folder: PieceFolder) -> None:
-        """A piece ended: what came of it is told, and the table written as far as it goes."""
+    def ended(self, folder: PieceFolder, piece: Piece | None = None) -> None:
+        """A piece ended: what came of it is told, and the table written as far as it goes.
+
+        Args:
+            folder: its folder.
+            piece: what ran in this process, if it did; of a single one figures need not read the checkpoint.
+        """
+        self._only = piece if len(self.directory.pieces) == 1 else None
         if len(self.directory.pieces) > 1:
             self.display.say(self._summary_of(folder))
             self._table.take([folder])
@@ -362,9 +368,12 @@ class Session:
             return {}
         index = row["trial"]
         folder = next(f for f in self.directory.pieces if index in f.members)
-        piece = self.piece(folder)
-        restored = piece.restore()
-        if restored is None:
-            raise UsageError(f"{folder.checkpoints} has no checkpoint of trial {index}, which is finished.")
-        state = trial(restored.carry.state, folder.members.index(index))
+        piece = self._only or self.piece(folder)
+        if piece.end is None and (restored := piece.restore()):
+            piece.end = restored.carry
+        if piece.end is None:
+            raise folder.damaged(
+                f"{folder.checkpoints} has no checkpoint of trial {index}, which is finished"
+            )
+        state = trial(piece.end.state, folder.members.index(index))
         return self.task.figures(self.directory.trials[index], state, piece.group.data)

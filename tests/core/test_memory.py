@@ -9,7 +9,7 @@ import pytest
 from mi203jax.configs import PQN, ImageClassification, Vectors
 from mi203jax.core import memory
 from mi203jax.core.loop import Group
-from mi203jax.core.memory import Need, peak
+from mi203jax.core.memory import Need, in_words, peak
 from mi203jax.core.parallel import Layout
 from mi203jax.tasks import image_classification, pqn, vectors
 
@@ -86,6 +86,14 @@ class TestNeed:
         assert need.at_most(1079) == 5
         assert need.at_most(50) == 1
 
+    def test_a_checkpoint_is_written_from_a_copy(self):
+        """States of 9 a trial, which take 18 while they are written, and 1 more while they learn."""
+        need = Need(trials=10, places=1, in_turn=False, shared=100, kept=90, total=200, copies=2)
+        assert need.most == 280
+        assert need.of_one == 118
+        assert (need.at_most(280), need.at_most(279)) == (10, 9)
+        assert need._replace(in_turn=True).at_most(279) == 9
+
 
 class TestAvailable:
     def test_there_is_some(self):
@@ -102,3 +110,10 @@ class TestAvailable:
             (tmp_path / f"memory.{name}").write_text(text)
         monkeypatch.setattr(memory, "Path", lambda _: tmp_path)
         assert list(memory._cgroup()) == [700, None]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(2.345e9, "2.35 gigabytes"), (1.4e6, "0.0014 gigabytes"), (3e12, "3,000 gigabytes")]
+)
+def test_in_words(number, words):
+    assert in_words(number) == words

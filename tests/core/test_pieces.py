@@ -46,14 +46,17 @@ class TestOutsideOfJax:
         assert ("their episodes begin anew" in capsys.readouterr().out) == said
 
     def test_it_counts_for_the_memory(self):
-        with pytest.raises(UsageError, match=r"One trial keeps 1e\+06 gigabytes in memory, .* are free"):
+        with pytest.raises(UsageError, match=r"One trial keeps 1,000,000 gigabytes in memory, .* are free"):
             plan(task, [Outside(dimension=4)], QUIET)
-        assert plan(task, [Outside(dimension=4)], QUIET._replace(max_memory=10**9))
+        with pytest.raises(UsageError, match="--max-memory=1: one trial takes about 1,000,000 gigabytes"):
+            plan(task, [Outside(dimension=4)], QUIET._replace(max_memory=10**9))
 
 
 def test_what_a_trial_keeps_must_fit(monkeypatch):
     monkeypatch.setattr("mi203jax.core.plan.available", lambda: 10)
-    with pytest.raises(UsageError, match="One trial keeps .* are free: expected less"):
+    with pytest.raises(
+        UsageError, match="One trial keeps .* are free: expected smaller values of the fields"
+    ):
         plan(task, [Toy()], QUIET)
 
 

@@ -216,7 +216,9 @@ def _provenance(provenance: Mapping[str, Any]) -> Safe:
     rows.append(("packages", ", ".join(f"{n} {v or '–'}" for n, v in packages.items())))
     for again in provenance.get("resumed", []):
         where = f"{_words(again.get('devices'))}, {_commit(again.get('git'))}"
-        rows.append(("resumed", f"{_words(again.get('time'))}: {_words(again.get('command'))} ({where})"))
+        told = "".join(f"; {_words(line)}" for line in again.get("told", []))
+        asked = f"{_words(again.get('time'))}: {_words(again.get('command'))}"
+        rows.append(("resumed", f"{asked} ({where}){told}"))
     cells = [tag("div", tag("dt", name), tag("dd", value)) for name, value in rows]
     return tag("dl", *cells, class_="origin")
 
