@@ -73,8 +73,13 @@ def after(stopped: Interrupted, program: str) -> str:
     """What to say after a signal."""
     if stopped.folder is None:
         return f"{stopped}: nothing was written."
+    if not stopped.folder.exists():
+        return f"{stopped}: {DELETED}"
     what, command = what_is_there(stopped.folder, program)
     return f"{stopped}: {f'stopped at once. {what}' if stopped.at_once else 'saved'}. Go on with: {command}"
+
+
+DELETED = "the folder of the run was deleted, and nothing of it is left"
 
 
 def command_on(flag: str, folder: Path, program: str) -> str:
@@ -86,6 +91,8 @@ def after_fault(folder: Path | None, program: str) -> str:
     """What to say after the machine failed."""
     if folder is None:
         return "."
+    if not folder.exists():
+        return f". {DELETED}"
     what, command = what_is_there(folder, program)
     return f". {what}; once that is mended, go on with: {command}"
 
@@ -275,5 +282,7 @@ def complain(error: Any, status: int) -> int:
 
 
 if __name__ == "__main__":
+    if sys.stdout is None:  # closed by who started it
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     sys.exit(main(sys.argv, is_alone=True))

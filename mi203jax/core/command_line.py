@@ -221,6 +221,8 @@ def _check_folder(flag: str, folder: str) -> None:
     """Whether it can be looked for, and looked into if it is there."""
     if not folder:
         raise UsageError(f"--{flag}=: expected a folder.")
+    if not folder.isprintable():
+        raise UsageError(f"--{flag}={folder} cannot be used: expected a name without line breaks.")
     try:
         path = Path(folder).expanduser()
         path.stat()

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 from rich.console import Console
@@ -21,12 +21,29 @@ ARMS, LOST = 30, 20
 """Rows that are printed at most, of arms and of trials that were lost."""
 
 
-class _Console(Console):
-    """rich's, but when the reader of a pipe goes away it falls silent and the run goes on."""
+class _Output:
+    """Standard output, which falls silent when nobody can read it any more: the run goes on."""
 
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    def __init__(self) -> None:
+        self._file = sys.stdout
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, text: str) -> int:
+        """Writes, unless the terminal is gone, the pipe is closed or the disk is full."""
+        try:
+            return self._file.write(text)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._file.fileno())
+            return len(text)
+
+    def flush(self) -> None:
+        """As `write`."""
+        try:
+            self._file.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._file.fileno())
 
 
 class Display:
@@ -38,7 +55,9 @@ class Display:
         self._in_training = "train/" + objective.partition("/")[2]
         terminal = sys.stdout.isatty()
         # On a pipe nobody's window is 80 columns wide.
-        self._console = _Console(highlight=False, soft_wrap=True, width=None if terminal else 160)
+        self._console = Console(
+            file=cast(IO[str], _Output()), highlight=False, soft_wrap=True, width=None if terminal else 160
+        )
         self._progress: Progress | None = None
         self._bar: Any = None
         self._clock, self._warm = (0, 0.0), False

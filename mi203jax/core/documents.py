@@ -12,7 +12,7 @@ from typing import Any
 
 from mi203jax import __version__
 from mi203jax.core.errors import Damaged, UsageError
-from mi203jax.core.files import write_text
+from mi203jax.core.files import open_file, write_text
 
 SEAL = ("version", "run", "checksum")
 """What a document holds beside its contents."""
@@ -68,11 +68,12 @@ def read_document(path: Path, run: str | None = None, remedy: str = REMEDY) -> d
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:
     try:
-        if path.exists() and not path.is_file():  # a pipe, from which nothing would come
-            raise OSError("it is no regular file")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        with open_file(path) as file:
+            document = json.loads(file.read().decode())
     except FileNotFoundError:
         raise Damaged(f"{path} is missing.", remedy) from None
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise Damaged(f"{path} is damaged: {error.strerror}.", remedy) from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (ValueError, RecursionError) as error:

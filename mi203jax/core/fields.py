@@ -131,6 +131,8 @@ def parse_value(cls: type, name: str, text: str) -> Any:
 def _from_text(kind: Any, text: str) -> Any:
     if kind is bool:
         return {"true": True, "false": False, "1": True, "0": False}.get(text.lower(), text)
+    if kind in (int, float) and not text.isascii():  # digits of other scripts
+        raise ValueError(text)
     if kind is int:
         return int(text) if re.fullmatch(r"[+-]?[\d_]+", text) else _whole(float(text))
     if kind is float:

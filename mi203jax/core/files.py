@@ -4,10 +4,12 @@ Does not import jax.
 """
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 
 import filelock
@@ -38,10 +40,20 @@ def replacing(path: Path) -> Iterator[Path]:
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
+            _sync_folder(path.parent)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Brings to the disk which files a folder has."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        with contextlib.suppress(OSError):  # some file systems know no such thing
+            os.fsync(descriptor)
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -79,13 +91,24 @@ def append_text(path: Path, text: str) -> None:
         file.write(text)
 
 
+def open_file(path: Path) -> BufferedReader:
+    """Opens a file to be read; a pipe, from which nothing would come, is none.
+
+    Raises:
+        OSError: if it is not there, no regular file, or may not be read.
+    """
+    if path.exists() and not path.is_file():
+        raise IsADirectoryError(errno.EISDIR, "it is no regular file")
+    return open(path, "rb")
+
+
 def remove(path: Path) -> None:
     """Removes a file, if it is there.
 
     Raises:
         Fault: if that is refused.
     """
-    with writing(path):
+    with writing(path), contextlib.suppress(NotADirectoryError):
         path.unlink(missing_ok=True)
 
 
@@ -148,7 +171,7 @@ def lock(folder: Path) -> filelock.FileLock:
         Fault: if the folder cannot be written.
     """
     held = filelock.FileLock(folder / ".lock", thread_local=False)
-    with writing(folder):
+    with writing(folder / ".lock"):
         try:
             held.acquire(timeout=0)
         except filelock.Timeout:

@@ -19,7 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Ctrl-C, the system's wish, and a terminal that went away."""
 
 GRACE = 7.0
 """Seconds that a run has to save and to stop after SIGTERM: of ten, as systems give, some are a reserve."""
@@ -82,7 +83,8 @@ class Interruption:
     def listen(self) -> None:
         """Takes the signals, again after a library took them for itself."""
         for number in SIGNALS:
-            signal.signal(number, self._note)
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None and number == signal.SIGINT:
@@ -140,7 +142,7 @@ class _Watchdog:
     def _grace(self, number: int, was_told: bool) -> float:
         if self._interruption.folder is None or (was_told and number == signal.SIGINT):
             return BRIEF
-        return GRACE if number == signal.SIGTERM else math.inf
+        return math.inf if number == signal.SIGINT else GRACE
 
 
 def end_process(say: Callable[[], object], status: int) -> NoReturn:

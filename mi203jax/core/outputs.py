@@ -10,6 +10,7 @@ from typing import Any
 
 from mi203jax.core.documents import interpreting, read_document
 from mi203jax.core.errors import UsageError
+from mi203jax.core.files import open_file
 
 PROVENANCE = "provenance.json"
 
@@ -38,7 +39,7 @@ def read_provenance(folder: Path, run: str | None = None) -> dict[str, Any]:
 def digest(file: Path) -> str:
     """The SHA-256 of a file; "" if it cannot be read."""
     try:
-        with open(file, "rb") as opened:
+        with open_file(file) as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError:
         return ""

@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 from mi203jax.core.documents import interpreting, read_document, write_document
 from mi203jax.core.errors import Damaged, UsageError
-from mi203jax.core.files import append_text, make_folder, sync, truncate
+from mi203jax.core.files import append_text, make_folder, open_file, sync, truncate
 from mi203jax.core.recorded import Record
 
 CHUNK = 1 << 20
@@ -161,12 +161,14 @@ class PieceFolder:
         """
         written, found = written or self.written, hashlib.sha256()
         try:
-            with open(self.metrics, "rb") as file:
+            with open_file(self.metrics) as file:
                 for size in _chunks(written.size):
                     found.update(file.read(size))
         except FileNotFoundError:
             if written.size:
                 raise self.damaged(f"{self.metrics} is missing, of which {told_by} tells") from None
+        except (IsADirectoryError, NotADirectoryError) as error:
+            raise self.damaged(f"{self.metrics} is damaged: {error.strerror}") from None
         except OSError as error:
             raise UsageError(f"{self.metrics} cannot be read: {error.strerror or error}.") from None
         if found.hexdigest() != written.sha256:

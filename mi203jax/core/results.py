@@ -13,7 +13,7 @@ import numpy as np
 
 from mi203jax.core.config import BaseConfig
 from mi203jax.core.documents import read_document
-from mi203jax.core.errors import UsageError
+from mi203jax.core.errors import Damaged, UsageError
 from mi203jax.core.fields import format_value
 from mi203jax.core.files import write_text
 from mi203jax.core.outputs import is_damaged, noted_files
@@ -169,7 +169,8 @@ def load_metrics(path: str | Path) -> Any:
     found, records = read_document(folder / "config.json"), list[Record]()
     for number, members in found["pieces"].items():
         piece = PieceFolder(folder / "pieces" / number, members, found["run"])
-        piece.read()
+        if not piece.read():
+            raise Damaged(f"{piece.path} is missing.", f"--resume={path} begins its trials anew.")
         records += piece.records()
     if not records:
         raise UsageError(f"{path} has no metrics yet: wait for the first evaluation.")

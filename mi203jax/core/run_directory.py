@@ -27,7 +27,7 @@ from mi203jax.core.config import BaseConfig, from_dict, to_dict
 from mi203jax.core.documents import interpreting, read_document, write_document
 from mi203jax.core.errors import UsageError
 from mi203jax.core.files import is_leftover, lock, remove_folder
-from mi203jax.core.outputs import PROVENANCE, noting, read_provenance
+from mi203jax.core.outputs import FILES, PROVENANCE, noting, read_provenance
 from mi203jax.core.piece_folder import PieceFolder, Status
 from mi203jax.core.trials import Sweep, varied_fields
 
@@ -180,6 +180,12 @@ class RunDirectory:
         is_whole = all(piece.is_final for piece in self.pieces)
         ended = {"finished": now()} if is_whole else {}
         self.save_provenance(self.provenance() | noting(self.path, files) | ended)
+
+    def forget_files(self) -> None:
+        """Notes that what was written for readers is to be written anew."""
+        provenance = self.provenance()
+        if FILES in provenance:
+            self.save_provenance({n: v for n, v in provenance.items() if n != FILES})
 
     @property
     def is_finished(self) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from mi203jax.core.errors import UsageError
 from mi203jax.core.extras import require_optuna
+from mi203jax.core.files import replacing
 from mi203jax.core.space import Distribution
 
 Values = dict[str, Any]  # field -> value
@@ -90,13 +91,13 @@ def save_study(
 ) -> None:
     """Writes Optuna's storage, a file, anew with what was tried, for its own tools."""
     optuna = require_optuna()
-    Path(path).unlink(missing_ok=True)
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    storage = JournalStorage(JournalFileBackend(path))
-    study = optuna.create_study(study_name="mi203jax", storage=storage, direction=_DIRECTION[best])
-    study.add_trials(_trials(space, tried))
+    with replacing(Path(path)) as temporary:
+        storage = JournalStorage(JournalFileBackend(str(temporary)))
+        study = optuna.create_study(study_name="mi203jax", storage=storage, direction=_DIRECTION[best])
+        study.add_trials(_trials(space, tried))
 
 
 _DIRECTION = {"max": "maximize", "min": "minimize"}

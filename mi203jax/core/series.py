@@ -337,7 +337,7 @@ class _Course:
                 return RunDirectory.create(str(where), part.experiment, Sweep(experiment.config), noted), True
             directory = RunDirectory.read(str(where), lambda _: experiment.config)
         except UsageError as error:
-            if not where.is_dir() or is_locked(where):
+            if not where.exists() or is_locked(where):
                 raise
             # What a user may want to keep is not overwritten.
             what = error.what if isinstance(error, Damaged) else str(error)

@@ -12,7 +12,7 @@ from mi203jax.core.experiment import Find
 from mi203jax.core.fields import format_value
 from mi203jax.core.files import write_text
 from mi203jax.core.html_report.reading import Hole, Run, begun_at, read_parts, read_run
-from mi203jax.core.outputs import FILES, PROVENANCE, digest, noting
+from mi203jax.core.outputs import FILES, PROVENANCE, digest, noted_files, noting
 from mi203jax.core.results import fields_in
 from mi203jax.core.run_directory import RunDirectory, read_config
 
@@ -27,7 +27,7 @@ RUNNING = "is_running"
 
 
 def open_run(path: str, find: Find) -> RunDirectory:
-    """The folder of a run that is to go on: a finished one is refused, but for a series that lost parts.
+    """The folder of a run that is to go on: a finished one is refused, unless it lost a part, or a file.
 
     Args:
         path: the folder.
@@ -37,9 +37,14 @@ def open_run(path: str, find: Find) -> RunDirectory:
         UsageError: if there is no run in it, a damaged one, another version's, or a finished one.
     """
     directory = RunDirectory.read(path, lambda name: find(name).config)
-    if not directory.is_finished or has_lost(directory, find):
+    if not directory.is_finished or has_lost(directory, find) or has_damaged(directory.path):
         return directory
     raise directory.refusal(path)
+
+
+def has_damaged(folder: Path) -> bool:
+    """Whether what was written for readers is not there, or not as it was written."""
+    return any(digest(file) != sha256 for file, sha256 in noted_files(folder).items())
 
 
 def has_lost(directory: RunDirectory, find: Find) -> bool:

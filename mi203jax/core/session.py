@@ -180,6 +180,8 @@ class Session:
             Interrupted: after Ctrl-C or SIGTERM, with everything saved.
         """
         self.directory.remove_others()
+        if not all(f.is_final for f in self.directory.pieces):
+            self.directory.forget_files()
         self._table.take(f for f in self.directory.pieces if f.is_final)
         waiting = [f for f in self.directory.pieces if not f.is_final]
         try:

@@ -1,10 +1,12 @@
 """Metrics as TensorBoard events, one folder a trial (extra `tensorboard`)."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mi203jax.core.extras import require_tensorboard
+from mi203jax.core.files import writing
 from mi203jax.core.recorded import Record
 
 
@@ -13,10 +15,19 @@ class Tensorboard:
 
     def __init__(self, folder: Path):
         self._folder = folder
+        _allow_many_files()
         self._writers: dict[int, Any] = {}
 
     def write(self, records: Sequence[Record]) -> None:
-        """Writes each metric of each record."""
+        """Writes each metric of each record.
+
+        Raises:
+            Fault: if it cannot be written.
+        """
+        with writing(self._folder):
+            self._write(records)
+
+    def _write(self, records: Sequence[Record]) -> None:
         for record in records:
             trial, step = record["trial"], record["step"]
             if trial not in self._writers:
@@ -27,3 +38,12 @@ class Tensorboard:
                 if "/" in name:
                     self._writers[trial].add_scalar(name, value, step)
             self._writers[trial].flush()
+
+
+def _allow_many_files() -> None:
+    """Lets the process open as many files as it may: each trial has one."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource  # not on Windows
+
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

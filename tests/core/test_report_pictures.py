@@ -41,7 +41,7 @@ class TestPictures:
         outside = {"../x.png": "", "/etc/x.png": ""}
         edit(path / "provenance.json", files=drawn | {"figures/margins.png": "0", "study.md": "0"} | outside)
         page = report(path)
-        command = "python launch.py --exp=small draws it, in a folder of its own."
+        command = f"python launch.py --resume={path} draws it anew."
         assert f"figures/margins.png It is not there. {command}" in page.text
         assert page.text.count("It is not there.") == 1
         assert len(page.all("img")) == 1

@@ -10,9 +10,17 @@ from mi203jax.core.html_report.pictures import ABSENT, Picture
 Pictures = Mapping[Path, Picture]
 """What `mi203jax.core.html_report.pictures.embed` gives."""
 
+APART = "draws it, in a folder of its own"
+
 
 def figure(
-    path: Path, pictures: Pictures, whose: str, objective: str = "", name: str = "", again: str = ""
+    path: Path,
+    pictures: Pictures,
+    whose: str,
+    objective: str = "",
+    name: str = "",
+    again: str = "",
+    how: str = APART,
 ) -> Safe:
     """A figure, as far as it is there.
 
@@ -23,6 +31,7 @@ def figure(
         objective: the metric that its own figures show; "": not known.
         name: its file's name in the run of that experiment alone, if that is another.
         again: the command that draws it anew; "": none is known.
+        how: that command draws it.
     """
     name = name or path.name
     stem = Path(name).stem
@@ -31,7 +40,7 @@ def figure(
         file = tag("code", f"figures/{name}")
         text = [file, f" {picture.note}"]
         if again and picture.is_lost:
-            text += [" ", tag("code", again), " draws it, in a folder of its own."]
+            text += [" ", tag("code", again), f" {how}."]
         hole = (tag("figcaption", f"{title(stem)}: "), tag("p", *text))
         return tag("figure", *hole, class_="hole")
     words = alt_text(stem, whose, objective, picture.is_animation)

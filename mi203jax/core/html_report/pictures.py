@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from PIL import Image, ImageSequence
 
+from mi203jax.core.files import open_file
+
 log = logging.getLogger(__name__)
 """Tells how far it is: dozens of pictures take half a minute."""
 
@@ -81,7 +83,8 @@ def _reason(error: BaseException) -> str:
 
 def _embed(path: Path, share: int, sha256: str | None) -> tuple[Picture, int]:
     """A picture of at most `share` bytes, and how many it takes."""
-    data = path.read_bytes()
+    with open_file(path) as file:
+        data = file.read()
     if sha256 not in (None, hashlib.sha256(data).hexdigest()):
         raise ValueError("it is not what was drawn")
     image = Image.open(io.BytesIO(data))

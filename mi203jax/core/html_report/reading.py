@@ -24,9 +24,6 @@ PARTS = "parts.json"
 
 NOT_RUN = "It did not run, or ended before it had a trial."
 
-OWN = ("config.json", PROVENANCE)
-"""What tells the folder of a part."""
-
 
 class Hole(NamedTuple):
     """A part of a series that has nothing to show."""
@@ -158,13 +155,11 @@ def read_parts(path: Path, find: Find, looks: bool, run_id: str) -> list[Run | H
         UsageError: if the list of the parts is damaged.
     """
     remedy = f"--resume={path} writes it anew."
-    noted = read_document(path / PARTS, run_id, remedy)["parts"] if (path / PARTS).is_file() else {}
+    has_parts = (path / PARTS).exists() or (path / "parts").exists()
+    noted = read_document(path / PARTS, run_id, remedy)["parts"] if has_parts else {}
     if any(name in ("", ".", "..") or Path(name).name != name for name in noted):
         raise UsageError(f"{path / PARTS} is damaged: expected names of folders.")
-    known = [_part(path / "parts" / name, find, looks, error) for name, error in noted.items()]
-    # Older versions kept no list.
-    found = sorted({p.parent for p in path.glob("parts/*/*.json") if p.name in OWN} - {p.path for p in known})
-    return known + sorted((_part(p, find, looks) for p in found), key=begun_at)
+    return [_part(path / "parts" / name, find, looks, error) for name, error in noted.items()]
 
 
 def _part(path: Path, find: Find, looks: bool, error: str = "") -> Run | Hole:

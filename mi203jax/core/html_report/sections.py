@@ -166,9 +166,15 @@ def _figures(run: Run, pictures: Pictures, name: str) -> list[Safe]:
         why = "" if run.is_finished else " yet: they are drawn at the end of a run"
         return [tag("p", f"There are no figures{why}.", class_="hole")]
     of = f", run {name}" if name else ""
-    shown = [
-        figure(path, pictures, part.name + of, part.objective, again=command_of(part)) for part, path in own
-    ]
+    shown = []
+    for part, path in own:
+        # A run draws what it lost; of a series' part that is done apart.
+        mended = {
+            "again": shlex.join(["python", "launch.py", f"--resume={run.path}"]),
+            "how": "draws it anew",
+        }
+        how = mended if part is run else {"again": command_of(part)}
+        shown.append(figure(path, pictures, part.name + of, part.objective, **how))
     return [tag("div", *shown, class_="figures")]
 
 
