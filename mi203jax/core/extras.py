@@ -27,7 +27,7 @@ def expect(package: str, flag: str, extra: str) -> None:
     """
     try:
         is_there = importlib.util.find_spec(package) is not None
-    except ValueError:  # its import is blocked
+    except (ValueError, ModuleNotFoundError):  # its import is blocked; what it is in is not there
         is_there = False
     if not is_there:
         raise UsageError(f"{flag} needs a package: pip install 'mi203jax[{extra}]'.")

@@ -262,7 +262,7 @@ def check_run(where: Path, asked: str) -> None:
         raise UsageError(f"{asked}: this is a file, expected the folder of a run.")
     if not where.is_dir():
         raise UsageError(f"{asked}: there is no such folder.")
-    if not (where / "config.json").is_file():
+    if not (where / "config.json").exists():
         raise UsageError(f"{asked}: no run in this folder (config.json is missing).")
 
 

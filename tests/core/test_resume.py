@@ -20,7 +20,7 @@ from tests.core.toy import EXPERIMENT, Toy, task
 
 @pytest.mark.usefixtures("undrawn")
 class TestResume:
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_after_a_signal_to_the_same_bits(self, tmp_path, number, undisturbed):
         arguments = ("noise=1.0", "learning_rate=0.1,0.2")
         experiment = interrupting(20, number)

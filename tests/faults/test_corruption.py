@@ -105,13 +105,19 @@ def is_named(name, words):
     return "\n" not in words and (of_another or all(part in words for part in name.parts))
 
 
+def contents(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != ".lock"}
+
+
 def test_resume(stopped, tmp_path):
     """Each file that it needs is looked at before anything is written."""
     folder, like = stopped
     needed = ("*.json", "pieces/*/*.json*", "pieces/1/checkpoints/**/*")
     for name, how in cases(folder, like, tmp_path / "copy", needed):
+        before = contents(tmp_path / "copy")
         words = refusal(resume, tmp_path / "copy", stopping(at=-1))
         assert is_named(name, words), (name, how, words)
+        assert contents(tmp_path / "copy") == before, (name, how)
 
 
 def test_resume_without_what_it_makes_again(stopped, whole, tmp_path):
@@ -148,6 +154,23 @@ def test_a_checkpoint_that_only_figures_need(stopped, tmp_path):
     damaged.write_bytes(b"")
     words = refusal(resume, tmp_path / "copy", stopping(at=-1))
     assert is_named(damaged.relative_to(tmp_path / "copy"), words)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "provenance.json", "pieces/1/status.json", "pieces/1/metrics.jsonl"]
+)
+@pytest.mark.parametrize("instead", [os.mkfifo, os.mkdir], ids=["a pipe", "a folder"])
+def test_something_else_in_the_place_of_a_file(stopped, tmp_path, name, instead):
+    """Nothing would ever come from a pipe."""
+    shutil.copytree(stopped[0], tmp_path / "copy")
+    (tmp_path / "copy" / name).unlink()
+    instead(tmp_path / "copy" / name)
+    signal.alarm(30)
+    acts = [lambda: resume(tmp_path / "copy", stopping(at=-1))]
+    acts += [] if name == "provenance.json" else [lambda: load_metrics(tmp_path / "copy")]
+    for act in acts:
+        assert f"{tmp_path / 'copy' / name} is damaged: it is no regular file." in refusal(act)
+    signal.alarm(0)
 
 
 def test_documents_say_which_run_they_are_of(whole):

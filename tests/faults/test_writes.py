@@ -80,6 +80,27 @@ def test_it_is_known_what_a_run_writes(whole):
     assert {"pieces/#/checkpoints/.#.#.part.json", "figures/.learning_curve.#.part.png"} <= names
 
 
+def test_what_is_told_of_is_on_the_disk_before(tmp_path, monkeypatch):
+    """Else a power failure would leave a file that tells of what is not there."""
+    synced, told = {}, []
+
+    def fsync(descriptor):
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        synced[path] = os.path.getsize(path)
+
+    def replace(source, target, replaced=os.replace):
+        assert os.path.getsize(source) == synced[str(source)], target
+        if target.name == "status.json":
+            told.append(read_document(source)["metrics"]["size"])
+            assert told[-1] <= synced.get(str(target.with_name("metrics.jsonl")), 0)
+        replaced(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    begin(tmp_path / "run", *ASKED, options=OFTEN)
+    assert max(told) == (tmp_path / "run/pieces/0/metrics.jsonl").stat().st_size
+
+
 def test_refused(whole, like, tmp_path):
     """By a full disk, a lost permission, a disk that is read-only by now, too many open files, in turn."""
     path, writes = whole
