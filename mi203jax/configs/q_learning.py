@@ -6,9 +6,17 @@ Does not import jax or gymnax, so that a command line that is wrong is answered 
 import sys
 from typing import Literal
 
-from mi203jax.atari import EMULATOR_BYTES, MAX_FRAMES, PREFIX, rom_of, standard_name
+from mi203jax.atari import (
+    EMULATOR_BYTES,
+    JUDGED_AT_RANDOM,
+    MAX_EMULATORS,
+    MAX_FRAMES,
+    PREFIX,
+    rom_of,
+    which_is_meant,
+)
 from mi203jax.core.config import RunConfig, config, static, traced
-from mi203jax.core.errors import UsageError, did_you_mean
+from mi203jax.core.errors import UsageError
 from mi203jax.core.fields import format_value
 
 DISCRETE = {
@@ -62,8 +70,8 @@ class QLearning(RunConfig):
     clip_rewards: bool = static(False, "learn from rewards cut to [-1, 1]; returns are the game's own")
     sticky: float = static(0.25, "Atari: probability that the machine repeats the action before", "[0, 1]")
     frame_skip: int = static(4, "Atari: frames of a step, in which the action is held", "[1, 100]")
-    noops: int = static(30, "Atari: the idle frames before an episode are fewer, drawn", "[0, 1000]")
-    fire_reset: bool = static(True, "Atari: the last of these presses fire, or the only one")
+    noops: int = static(30, "Atari: an episode begins after 0 to noops − 1 idle frames, drawn", "[0, 1000]")
+    fire_reset: bool = static(True, "Atari: the last of these presses fire; where none is drawn, one does")
     max_frames: int = static(MAX_FRAMES, "Atari: frames after which an episode is cut", "[1, inf)")
     life_loss: bool = static(False, "Atari: learn as if the game ended with a life")
     num_envs: int = static(64, "environments that play side by side", "[1, inf)")
@@ -79,7 +87,7 @@ class QLearning(RunConfig):
     layer_norm: bool = static(False, "normalise each layer before its relu")
     eval_episodes: int = static(32, "greedy episodes in an evaluation", "[1, inf)")
     eval_epsilon: float = traced(
-        0.0, "probability of a random action in these; Atari: at least 0.01", "[0, 1]"
+        0.0, "probability of a random action in these; Atari: 0 stands for 0.01, the least", "[0, 1]"
     )
     play_frames: int = static(300, "frames of the GIF of the trained agent", "[1, 1000]")
 
@@ -93,6 +101,17 @@ class QLearning(RunConfig):
 
     def _check_atari(self) -> None:
         rom_of(self.env.removeprefix(PREFIX))
+        for name in ("num_envs", "eval_episodes"):
+            if getattr(self, name) > MAX_EMULATORS:
+                raise UsageError(
+                    f"{name}={getattr(self, name)}: expected at most {MAX_EMULATORS} emulators, which take "
+                    "about a minute to be made."
+                )
+        if isinstance(self.eval_epsilon, float) and 0 < self.eval_epsilon < JUDGED_AT_RANDOM:
+            raise UsageError(
+                f"eval_epsilon={self.eval_epsilon}: expected {JUDGED_AT_RANDOM} or more, or 0, which stands "
+                f"for it, since an agent that never presses fire waits for max_frames={self.max_frames}."
+            )
         if self.life_loss and self.score == "sparse":
             raise UsageError(
                 "life_loss=true: expected score=dense, since a sparse one pays with the last life."
@@ -112,9 +131,7 @@ class QLearning(RunConfig):
                 "actions, such as Breakout-MinAtar."
             )
         if self.env not in known:
-            if near := standard_name(self.env):
-                raise UsageError(f"Unknown env={self.env}. Did you mean {near!r}?")
-            raise UsageError(f"Unknown env={self.env}. {did_you_mean(self.env, {*known, *CONTINUOUS})}")
+            raise UsageError(f"Unknown env={self.env}. {which_is_meant(self.env, {*known, *CONTINUOUS})}")
 
     @property
     def is_atari(self) -> bool:

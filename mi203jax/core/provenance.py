@@ -16,6 +16,9 @@ from mi203jax.core.run_directory import now
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "gymnax", "orbax-checkpoint", "numpy")
 
+OF_SOME_RUNS = {"ale_py": "ale-py"}
+"""Module -> package, of what is noted only where a run has loaded it: its games are played nowhere else."""
+
 
 def provenance(seeds: list[int]) -> dict[str, Any]:
     """Versions, device, git commit of the code, command line and seeds, as JSON takes them."""
@@ -24,12 +27,16 @@ def provenance(seeds: list[int]) -> dict[str, Any]:
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
         "seeds": seeds,
         "python": platform.python_version(),
-        "packages": {"mi203jax": __version__} | {name: _version(name) for name in PACKAGES},
+        "packages": {"mi203jax": __version__} | {name: _version(name) for name in (*PACKAGES, *_loaded())},
         "platform": platform.platform(),
         "cores": cores(),
         "devices": [f"{d.platform}: {d.device_kind}" for d in jax.devices()],
         "git": _git(),
     }
+
+
+def _loaded() -> list[str]:
+    return [name for module, name in OF_SOME_RUNS.items() if module in sys.modules]
 
 
 def _version(name: str) -> str | None:
@@ -42,7 +49,7 @@ def _version(name: str) -> str | None:
 def differences(begun: dict[str, Any], again: dict[str, Any]) -> list[str]:
     """What can change the last bits of a result, and is not as it was, each in a few words."""
     before, after = begun["packages"], again["packages"]
-    pairs = {name: (before.get(name), version) for name, version in after.items()}
+    pairs = {name: (before[name], version) for name, version in after.items() if name in before}
     pairs |= {name: (begun.get(name), again[name]) for name in ("cores", "devices")}
     pairs["git commit"] = (_commit(begun), _commit(again))
     return [f"begun with {n} {a}, going on with {b}" for n, (a, b) in pairs.items() if a != b]

@@ -162,9 +162,12 @@ GAMES = (
                 "an agent sees the screen and presses buttons",
                 named("mi203jax.rl.envs", "make")
                 + named("mi203jax.rl.envs.interface", "play_episodes")
-                + named("mi203jax.rl.envs.ale", "Rules"),
+                + named("mi203jax.rl.envs.ale", "Rules")
+                + named("mi203jax.rl.frame_replay", "frame_replay_sample")
+                + named("mi203jax.metrics.atari", "human_normalized"),
                 (Ran("dqn"), Ran("pqn", "pong")),
-                PLAY,
+                # The second is in docs/course.md alone: what the sweep draws is called play.gif, too.
+                (*PLAY, Shown("pong.gif", of_sweep=True)),
                 metrics=("eval/return",),
             ),
         ),

@@ -9,7 +9,8 @@ from typing import NamedTuple, TypeVar
 import jax
 import numpy as np
 
-from mi203jax.core.errors import did_you_mean
+from mi203jax.atari import PREFIX, games
+from mi203jax.core.errors import UsageError, did_you_mean
 
 Score = TypeVar("Score", float, np.ndarray, jax.Array)
 
@@ -34,7 +35,7 @@ def human_normalized(game: str, score: Score) -> Score:
     games decide: see `REFERENCE`.
 
     Args:
-        game: a key of `REFERENCE`.
+        game: a key of `REFERENCE`, "Pong", or what environments call it, "atari/Pong".
         score: sums of the game's own rewards over whole episodes, unclipped, `[...]`: a number, an array of
             numpy's, or one of JAX's, floating; it may be traced.
 
@@ -44,10 +45,21 @@ def human_normalized(game: str, score: Score) -> Score:
     Raises:
         ValueError: if the game is not in the table.
     """
-    if game not in REFERENCE:
-        raise ValueError(f"human_normalized: unknown game {game!r}. {did_you_mean(game, REFERENCE)}")
-    random, human = REFERENCE[game]
+    key = game.removeprefix(PREFIX)
+    if key not in REFERENCE:
+        raise ValueError(f"human_normalized: {_why_unknown(key)}")
+    random, human = REFERENCE[key]
     return 100.0 * (score - random) / (human - random)
+
+
+def _why_unknown(game: str) -> str:
+    try:
+        exists = game in games()
+    except UsageError:  # without ale-py one cannot know
+        exists = False
+    if exists:
+        return f"there are no scores of {game} in the table, which has {len(REFERENCE)} games."
+    return f"unknown game {game!r}. {did_you_mean(game, REFERENCE)}"
 
 
 REFERENCE: dict[str, Reference] = {

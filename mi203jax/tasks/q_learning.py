@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mi203jax.atari import JUDGED_AT_RANDOM, PREFIX
+from mi203jax.atari import JUDGED_AT_RANDOM, MAX_FRAMES, PREFIX
 from mi203jax.configs import DQN, QLearning
 from mi203jax.core.errors import UsageError
 from mi203jax.core.parallel import split_batch
@@ -188,7 +188,8 @@ def optimizer(c: QLearning, scale: optax.GradientTransformation, t) -> optax.Gra
 def evaluate(c: QLearning, state: Any, data: None) -> Metrics:
     """Greedy episodes, but for `judging_epsilon`, each from start to end, in environments of their own.
 
-    Of Atari's games with known scores of chance and a person, the mean return on that scale too, in percent.
+    Of Atari's games with known scores of chance and a person, the mean return on that scale too, in percent;
+    but not where they are cut earlier than the games of those scores were.
     """
     del data
 
@@ -202,7 +203,7 @@ def evaluate(c: QLearning, state: Any, data: None) -> Metrics:
     length = lengths.mean(dtype=jnp.float32)
     metrics: Metrics = {"return": returns.mean(), "return_std": returns.std(), "length": length}
     game = c.env.removeprefix(PREFIX)
-    if c.is_atari and game in REFERENCE:
+    if c.is_atari and game in REFERENCE and c.max_frames >= MAX_FRAMES:
         metrics["human_normalized"] = human_normalized(game, returns.mean())
     return metrics
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mi203jax.core.errors import UsageError
 from mi203jax.metrics.atari import REFERENCE, Reference, human_normalized
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -99,3 +100,19 @@ class TestHumanNormalized:
         message = rf"human_normalized: unknown game '{game}'\. Did you mean '{near}'\?"
         with pytest.raises(ValueError, match=message):
             human_normalized(game, 0.0)
+
+    def test_a_game_without_scores(self):
+        pytest.importorskip("ale_py")
+        with pytest.raises(ValueError, match="there are no scores of Adventure in the table, which has 57"):
+            human_normalized("atari/Adventure", 0.0)
+
+    def test_without_ale_py(self, monkeypatch):
+        def missing():
+            raise UsageError("needs a package")
+
+        monkeypatch.setattr("mi203jax.metrics.atari.games", missing)
+        with pytest.raises(ValueError, match="unknown game 'Pnog'. Did you mean 'Pong'"):
+            human_normalized("Pnog", 0.0)
+
+    def test_by_the_name_of_the_environment(self):
+        assert human_normalized("atari/Pong", 14.6) == pytest.approx(100)

@@ -1,17 +1,23 @@
 """Real Atari games in compiled programs, against the same emulators stepped from Python."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from ale_py.vector_env import AtariVectorEnv
 
+from mi203jax.atari import MAX_EMULATORS
+from mi203jax.configs import QLearning
 from mi203jax.core.errors import UsageError
+from mi203jax.core.fields import MAX_INT, field_of
 from mi203jax.rl import Rules, make
 from mi203jax.rl.envs import ale
 
 N, STEPS = 2, 500
 RULES = Rules(life_loss=True, max_frames=800)  # some episodes end by the rules, some are cut
+SHORT = Rules(max_frames=12)  # within the frames that an episode may begin with
 
 
 def play(env, key, actions):
@@ -108,6 +114,33 @@ def test_a_state_that_the_emulators_have_left_begins_anew(key, steps):
     assert not seen.began.any()
 
 
+def test_an_ended_state_is_old_once_another_episode_began():
+    """Few frames on, and as many as an episode may begin with."""
+    env, nothing = make("atari/Breakout", SHORT), jnp.zeros(1, jnp.int32)
+    reset, step = jax.jit(env.reset, static_argnums=1), jax.jit(env.step)
+    for seed in range(6):
+        key = jax.random.key(seed)
+        state, first = reset(key, 1)
+        while not state.over.all():
+            state, _ = step(key, state, nothing)
+        after, _ = step(key, state, nothing)
+        step(key, after, nothing)
+        _, seen = step(key, state, nothing)
+        assert seen.began.all()
+        np.testing.assert_array_equal(seen.obs, first)
+
+
+def test_a_state_is_old_once_others_were_reset(key):
+    """Though they have played as many frames."""
+    env, nothing = make("atari/Breakout", Rules(noops=0)), jnp.zeros(1, jnp.int32)
+    reset, step = jax.jit(env.reset, static_argnums=1), jax.jit(env.step)
+    (old, _), (last, _) = reset(key, 1), reset(jax.random.key(1), 1)
+    assert not step(key, last, nothing)[1].began.any()
+    last, _ = reset(key, 1)
+    assert step(key, old, nothing)[1].began.all()
+    assert step(key, last, nothing)[1].began.all()
+
+
 def test_a_state_of_another_process_begins_anew(key):
     """All of its environments, in one step that plays nothing."""
     env = make("atari/Breakout", RULES)
@@ -172,9 +205,18 @@ def test_vmap_is_refused_and_what_is_advised_works(key):
         (Rules(noops=3, fire_reset=False), 8, {0, 1, 2}),
     ],
 )
-def test_an_episode_begins_after_some_frames(key, rules, n, frames):
-    state, _ = make("atari/Breakout", rules).reset(key, n)
-    assert set(state.frame.tolist()) == frames
+def test_an_episode_begins_after_some_frames(key, monkeypatch, rules, n, frames):
+    made = []
+
+    class Kept(AtariVectorEnv):
+        def __init__(self, *args, **settings):
+            super().__init__(*args, **settings)
+            made.append(self)
+
+    monkeypatch.setattr("ale_py.vector_env.AtariVectorEnv", Kept)
+    make("atari/Breakout", rules, "counted").reset(key, n)
+    *_, info = made[-1].step(np.zeros(n, np.int32))
+    assert set((info["episode_frame_number"] - rules.frame_skip).tolist()) == frames
 
 
 def test_too_many_for_the_memory(key, monkeypatch):
@@ -184,7 +226,82 @@ def test_too_many_for_the_memory(key, monkeypatch):
         make("atari/Breakout").reset(key, 11)
 
 
-@pytest.mark.parametrize("name", ["atari/Brekout", "atari/breakout", "atari/"])
-def test_unknown_game(name):
-    with pytest.raises(UsageError, match="Unknown env=atari/"):
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("atari/Brekout", "Did you mean 'atari/Breakout'?"),
+        ("atari/breakout", "Did you mean 'atari/Breakout'?"),
+        ("atari/SpaceInvaders-v5", "Did you mean 'atari/SpaceInvaders'?"),
+        ("atari/", "Choose one of: atari/Adventure, "),
+        ("atari/Combat", "Choose one of: "),  # one cannot play it alone
+    ],
+)
+def test_unknown_game(name, told):
+    with pytest.raises(UsageError, match=f"^Unknown env={name}. {re.escape(told)}"):
         make(name)
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, True, MAX_EMULATORS + 1])
+def test_a_number_of_emulators_that_cannot_be(key, n):
+    """Is answered before any is made."""
+    made = ale._emulators.cache_info().currsize
+    with pytest.raises(
+        ValueError, match=f"reset of atari/Pong: expected n to be an int from 1 to 512, got {n}"
+    ):
+        jax.eval_shape(lambda key: make("atari/Pong").reset(key, n), key)
+    assert ale._emulators.cache_info().currsize == made
+
+
+def test_buttons_that_a_game_does_not_have():
+    """The first below, the last above: ale-py would not return."""
+    env, key = make("atari/Breakout", SHORT), jax.random.key(0)
+    pressed = np.array([[-1, 0], [4, 3], [-(2**31), 2], [2**31 - 1, 1]], np.int32)
+    (_, seen, _), (_, expected, _) = (play(env, key, a) for a in (pressed, pressed.clip(0, 3)))
+    jax.tree.map(np.testing.assert_array_equal, seen, expected)
+    unsigned = jnp.full(2, 2**32 - 1, jnp.uint32)
+    np.testing.assert_array_equal(ale._pressed("", unsigned, 2, 4), [3, 3])
+
+
+@pytest.mark.parametrize(
+    "action", [jnp.array([1.5, 0]), jnp.array([True, False]), jnp.zeros(3, int), jnp.zeros((2, 1), int), 1]
+)
+def test_actions_that_are_none(key, action):
+    env = make("atari/Breakout", SHORT)
+    state, _ = jax.eval_shape(lambda key: env.reset(key, N), key)
+    with pytest.raises(ValueError, match=r"expected actions of shape \(2,\) and an integer dtype, got"):
+        jax.eval_shape(env.step, key, state, action)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        *(("sticky", value, r"a number in \[0, 1\]") for value in (2, -1, np.nan, "a", True)),
+        *(("frame_skip", value, r"a whole number in \[1, 100\]") for value in (0, 101, 2.0)),
+        *(("noops", value, r"a whole number in \[0, 1000\]") for value in (-1, 10**10)),
+        *(("max_frames", value, r"a whole number in \[1, 2147483647\]") for value in (0, 2**31)),
+        *((field, 1, "True or False") for field in ("fire_reset", "life_loss")),
+    ],
+)
+def test_rules_that_cannot_be(field, value, expected):
+    with pytest.raises(ValueError, match=f"Rules: expected {field} to be {expected}, got {value!r}"):
+        make("atari/Breakout", Rules(**{field: value}))
+
+
+def test_rules_may_be_numbers_of_numpys(key):
+    rules = Rules(np.float32(0.5), np.int64(2), np.int64(0), max_frames=np.int64(40))
+    assert make("atari/Breakout", rules).reset(key, 1)[1].shape == (1, 4, 84, 84)
+
+
+@pytest.mark.parametrize("field", ale.LIMITS)
+def test_limits_are_those_of_the_command_line(field):
+    interval = field_of(QLearning, field).metadata["interval"]
+    low, high = ale.LIMITS[field]
+    assert (low in interval, low - 1 in interval) == (True, False)
+    assert high in interval
+    assert high == MAX_INT or high + 1 not in interval
+
+
+def test_other_environments_have_no_rules():
+    with pytest.raises(ValueError, match="rules are of Atari games, such as 'atari/Pong': 'Pong-misc' takes"):
+        make("Pong-misc", Rules(sticky=0.0))
+    assert make("Pong-misc", Rules()).name == "Pong-misc"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mi203jax.configs.q_learning import CONTINUOUS, DISCRETE, GRIDS
+from mi203jax.core.errors import UsageError
 from mi203jax.rl import from_grid_world, grid_game, grid_world, make, play_episodes, see_grid
 from mi203jax.rl.envs.from_gymnax import make_gymnax
 
@@ -51,6 +52,20 @@ def test_the_users_own_names_of_actions(monkeypatch):
     own.action_names = ("off", "on", "more")
     with pytest.raises(ValueError, match="its action_names are 3, expected 2"):
         make_gymnax("Mine-v0")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("Breakout-MinAta", "Breakout-MinAtar"), ("Room-grid", "Rooms-grid"), ("ALE/Pong-v5", "atari/Pong")],
+)
+def test_unknown_environment(name, near):
+    with pytest.raises(UsageError, match=f"Unknown environment '{name}'. Did you mean '{near}'"):
+        make(name)
+
+
+def test_says_how_atari_games_are_named():
+    with pytest.raises(UsageError, match="Real Atari games are named as 'atari/Pong'"):
+        make("atari")
 
 
 def test_continuous_actions_are_refused():

@@ -1,6 +1,7 @@
 """DQN and PQN on real Atari games: what is theirs alone."""
 
 import dataclasses
+import importlib.metadata
 import json
 import os
 import re
@@ -13,11 +14,12 @@ import numpy as np
 import pytest
 
 import launch
-from mi203jax.atari import EMULATOR_BYTES
+from mi203jax.atari import EMULATOR_BYTES, MAX_FRAMES
 from mi203jax.configs import DQN, PQN, ReluQ
 from mi203jax.core.errors import UsageError
 from mi203jax.core.loop import Group, train
 from mi203jax.core.parallel import layout_of
+from mi203jax.core.provenance import differences, provenance
 from mi203jax.core.trials import group
 from mi203jax.rl import TimeStep
 from mi203jax.tasks import dqn, pqn, q_learning
@@ -109,12 +111,22 @@ def test_returns_are_of_whole_episodes(scripted, key):
 
 
 def test_is_judged_by_whole_episodes_and_on_the_scale_of_a_person(scripted, key):
-    """Breakout's tester got 30.5 points, chance 1.7 (Mnih et al. 2015)."""
+    """Breakout's tester got 30.5 points, chance 1.7 (Wang et al. 2016, Table 2)."""
     scripted(ends=[3])
     state = jax.jit(lambda key: dqn.init(SMALL_DQN, None, key))(key)
     found = jax.jit(lambda state: dqn.task.evaluate(SMALL_DQN, state, None))(state)
     assert float(found["return"]) == 3 + 6 + 9
     assert float(found["human_normalized"]) == pytest.approx(100 * (18 - 1.7) / (30.5 - 1.7))
+
+
+def test_a_game_that_is_cut_earlier_than_the_table_s_has_no_score_on_its_scale(key):
+    """Pong cut at −6 came out as 42 % of a person."""
+
+    def measured(c):
+        return jax.eval_shape(lambda key: pqn.task.evaluate(c, pqn.init(c, None, key), None), key)
+
+    longer, shorter = (dataclasses.replace(SMALL_PQN, max_frames=n) for n in (MAX_FRAMES, MAX_FRAMES - 1))
+    assert set(measured(longer)) - set(measured(shorter)) == {"human_normalized"}
 
 
 def without_a_preference(state):
@@ -282,7 +294,16 @@ def test_trials_are_alone():
 @pytest.mark.parametrize(
     ("kind", "fields", "message"),
     [
-        (PQN, {"env": "atari/Pnog"}, "Unknown env=atari/Pnog. .*'Pong'"),
+        (PQN, {"env": "atari/Pnog"}, "Unknown env=atari/Pnog. Did you mean 'atari/Pong'"),
+        (PQN, {"env": "ATARI/pong"}, "Unknown env=ATARI/pong. Did you mean 'atari/Pong'"),
+        (PQN, {"env": "ale/pnog-v5"}, "Unknown env=ale/pnog-v5. Did you mean 'atari/Pong'"),
+        (PQN, {"env": "MsPacman"}, "Unknown env=MsPacman. Did you mean 'atari/MsPacman'"),
+        (PQN, {"env": "PongNoFrameskip-v4"}, "Did you mean 'atari/Pong'"),
+        (PQN, {"env": "ms_pacman-ramDeterministic-v0"}, "Did you mean 'atari/MsPacman'"),
+        (PQN, {"env": "Pong"}, "Did you mean 'Pong-misc'\\? The real Atari game is 'atari/Pong'"),
+        (PQN, {"env": "atari/BreakoutContinuous-v5"}, "continuous actions: .* env=atari/Breakout\\."),
+        (PQN, {"env": "atari/Pong", "num_envs": 513}, "num_envs=513: expected at most 512 emulators"),
+        (DQN, {"env": "atari/Pong", "eval_episodes": 10**5}, "eval_episodes=100000: expected at most 512"),
         (PQN, {"env": "atari/PongContinuous"}, "PongContinuous has continuous actions: .* env=atari/Pong\\."),
         (PQN, {"env": "Breakout-MinAtar", "sticky": 0.1}, "sticky=0.1 is of Atari: expected env=atari/GAME"),
         (DQN, {"env": "atari/Pong", "memory": "gru"}, "memory=gru: expected none"),
@@ -300,6 +321,7 @@ def test_trials_are_alone():
             {"env": "atari/Pong", "life_loss": True, "score": "sparse"},
             "life_loss=true: expected score=dense",
         ),
+        (PQN, {"env": "atari/Pong", "eval_epsilon": 0.005}, "eval_epsilon=0.005: expected 0.01 or more"),
         (ReluQ, {"env": "atari/Pong"}, "expected --exp=dqn or --exp=pqn"),
     ],
 )
@@ -312,9 +334,15 @@ def test_without_the_extra(monkeypatch):
     from mi203jax import atari
 
     atari.games.cache_clear()
-    monkeypatch.setitem(sys.modules, "ale_py.roms", None)
-    with pytest.raises(UsageError, match=r"env=atari/GAME needs a package: pip install 'mi203jax\[atari\]'"):
-        PQN(env="atari/Pong")
+    for module in ("ale_py", "ale_py.roms"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for env in ("atari/Pong", "ALE/Pong-v5"):
+        with pytest.raises(
+            UsageError, match=r"env=atari/GAME needs a package: pip install 'mi203jax\[atari\]'"
+        ):
+            PQN(env=env)
+    with pytest.raises(UsageError, match="Unknown env=MsPacman.*Real Atari games are named as 'atari/Pong'"):
+        PQN(env="MsPacman")
     atari.games.cache_clear()
 
 
@@ -366,4 +394,21 @@ class TestFromTheCommandLine:
         assert "their episodes begin anew" in capsys.readouterr().out
         metrics = [file.read_text().splitlines() for file in sorted(run.glob("pieces/*/metrics.jsonl"))]
         assert [[json.loads(line)["step"] for line in lines] for lines in metrics] == [[0, 32, 64]] * 2
-        assert (run / "results.csv").read_text().count("done") == 2
+        results = (run / "results.csv").read_text()
+        assert results.count("done") == 2
+        assert "eval/return" in results
+        assert "human_normalized" not in results  # these games are cut
+        version = importlib.metadata.version("ale-py")
+        assert json.loads((run / "provenance.json").read_text())["packages"]["ale-py"] == version
+
+
+def test_a_run_is_told_of_another_ale_py_only_if_it_plays_on_one(monkeypatch):
+    with_it = provenance([])
+    monkeypatch.delitem(sys.modules, "ale_py")
+    without = provenance([])
+    assert set(with_it["packages"]) - set(without["packages"]) == {"ale-py"}
+    before = with_it | {"packages": with_it["packages"] | {"ale-py": "0.1"}}
+    (told,) = differences(before, with_it)
+    assert told.startswith("begun with ale-py 0.1, going on with ")
+    for begun, again in ((before, without), (without, with_it)):
+        assert differences(begun, again) == []

@@ -6,6 +6,7 @@ elsewhere: its episodes begin anew.
 """
 
 import functools
+import itertools
 import secrets
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,8 +14,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import io_callback
 
-from mi203jax.atari import EMULATOR_BYTES, FRAMES, MAX_FRAMES, PREFIX, rom_of
+from mi203jax.arguments import check_int
+from mi203jax.atari import EMULATOR_BYTES, FRAMES, MAX_EMULATORS, MAX_FRAMES, PREFIX, rom_of
 from mi203jax.core.errors import UsageError
 from mi203jax.core.machine import cores
 from mi203jax.core.memory import available_to_host
@@ -37,7 +40,8 @@ class Rules(NamedTuple):
             begins: 30 are those of Mnih et al. (2015).
         fire_reset: whether the last of these presses "fire", or the only one where none was drawn. So does
             ale-py, also in games where "fire" starts nothing; Machado et al. do not.
-        life_loss: whether learning takes the loss of a life for the end; the game goes on.
+        life_loss: whether learning takes the loss of a life for the end; the game goes on. Some games, as
+            Pong, have no lives: it changes nothing there.
         max_frames: after which an episode is cut: half an hour of play.
     """
 
@@ -49,13 +53,17 @@ class Rules(NamedTuple):
     max_frames: int = MAX_FRAMES
 
 
+LIMITS = {"sticky": (0, 1), "frame_skip": (1, 100), "noops": (0, 1000), "max_frames": (1, 2**31 - 1)}
+"""Least and greatest of the rules that are numbers, as in `mi203jax.configs.QLearning`."""
+
+
 class Emulated(NamedTuple):
     """What JAX knows of the emulators."""
 
     session: jax.Array  # int32, of the process and the emulators that it made
+    turn: jax.Array  # uint32, of all their resets and steps: the last one, or the state is an old one
     over: jax.Array  # [n], bool: the episode ended, and the next step begins another one
     lives: jax.Array  # [n], int32
-    frame: jax.Array  # [n], int32, since `reset`: the next step comes after it, or the state is an old one
 
 
 STANDARD = Rules()
@@ -66,7 +74,11 @@ def make_atari(name: str, rules: Rules = STANDARD, purpose: str = "training") ->
 
     Its observations are the last four screens, `[4, 84, 84]`, uint8, in grey, the newest one last, zeros
     before the episode's first. The step after an episode's end plays no action: it gives the first
-    observation of the next, and says so (`TimeStep.began`).
+    observation of the next, and says so (`TimeStep.began`). A state that is not the emulators' last one
+    begins anew likewise, all of its environments in one step.
+
+    Its actions are of any integer dtype: one below 0 presses the first button, one above the last the last.
+    Its `reset` takes from 1 to `MAX_EMULATORS` environments. Both raise ValueError where they are traced.
 
     Args:
         name: "atari/Breakout", say: see `mi203jax.atari.games`.
@@ -75,52 +87,84 @@ def make_atari(name: str, rules: Rules = STANDARD, purpose: str = "training") ->
             them may be under way.
 
     Raises:
+        ValueError: if a rule is outside of `LIMITS`, or of another type.
         UsageError: if there is no such game, or ale-py is not installed.
     """
+    rules = _checked(rules)
     rom = rom_of(name.removeprefix(PREFIX))
     actions = _buttons(rom)
     emulators = functools.partial(_emulators, rom, rules, purpose)
 
     def reset(key: jax.Array, n: int) -> tuple[Emulated, jax.Array]:
+        check_int(f"reset of {name}", "n", n, MAX_EMULATORS)
         emulator = emulators(n)
-        obs, lives, frame = emulator.reset(jax.random.randint(key, (n,), 0, np.iinfo(np.int32).max))
-        return Emulated(jnp.int32(emulator.session), jnp.zeros(n, bool), lives, frame), obs
+        seeds = jax.random.randint(key, (n,), 0, np.iinfo(np.int32).max)
+        turn = emulator.next_turn(seeds)
+        obs, lives = emulator.reset(seeds)
+        return Emulated(jnp.int32(emulator.session), turn, jnp.zeros(n, bool), lives), obs
 
     def step(key: jax.Array, state: Emulated, action: jax.Array) -> tuple[Emulated, TimeStep]:
-        n = len(action)
+        n = len(state.lives)
+        pressed = _pressed(name, action, n, len(actions))
         emulator = emulators(n)
+        turn = emulator.next_turn((state.turn, state.lives))
 
         def go_on():
-            # Lives are never negative. But a call that needs what the one before gave comes after it.
-            pressed = jnp.where(state.lives < 0, 0, action.astype(jnp.int32))
-            obs, reward, terminated, truncated, lives, frame = emulator.step(pressed)
+            obs, reward, terminated, truncated, lives = emulator.step(pressed)
             lost = (lives < state.lives) & ~state.over & rules.life_loss
-            after = Emulated(state.session, terminated | truncated, lives, frame)
+            after = Emulated(state.session, turn, terminated | truncated, lives)
             reward = reward.astype(jnp.float32)
-            seen = TimeStep(obs, reward, terminated, truncated, obs, state.over, lost)
-            passed = frame - state.frame
-            most = jnp.where(state.over, max(rules.noops, 1), rules.frame_skip)
-            return jax.lax.cond(
-                ((passed < 0) | (passed > most)).any(),  # others played in between
-                begin_anew,
-                lambda: (after, seen),
-            )
+            return after, TimeStep(obs, reward, terminated, truncated, obs, state.over, lost)
 
         def begin_anew():
             after, obs = reset(key, n)
             no = jnp.zeros(n, bool)
             return after, TimeStep(obs, jnp.zeros(n), no, no, obs, ~no, no)
 
-        return jax.lax.cond(state.session == emulator.session, go_on, begin_anew)
+        is_last = (state.session == emulator.session) & (state.turn == turn - jnp.uint32(1))
+        return jax.lax.cond(is_last, go_on, begin_anew)
 
     shape = jax.ShapeDtypeStruct((FRAMES, SIDE, SIDE), jnp.uint8)
     limit = -(-rules.max_frames // rules.frame_skip)
     return Environment(name, reset, step, len(actions), actions, limit, shape)
 
 
+def _checked(rules: Rules) -> Rules:
+    """The rules, their numbers Python's own."""
+    whole, real = (int, np.integer), (int, float, np.integer, np.floating)
+    for name, (low, high) in LIMITS.items():
+        value = getattr(rules, name)
+        kinds, what = (real, "number") if name == "sticky" else (whole, "whole number")
+        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+            raise ValueError(f"Rules: expected {name} to be a {what} in [{low}, {high}], got {value!r}.")
+    for name in ("fire_reset", "life_loss"):
+        if not isinstance(getattr(rules, name), bool):
+            raise ValueError(f"Rules: expected {name} to be True or False, got {getattr(rules, name)!r}.")
+    return Rules(
+        float(rules.sticky),
+        int(rules.frame_skip),
+        int(rules.noops),
+        rules.fire_reset,
+        rules.life_loss,
+        int(rules.max_frames),
+    )
+
+
+def _pressed(name: str, action: jax.Array, n: int, num_actions: int) -> jax.Array:
+    """Buttons `[n]`, int32: from one that the game does not have ale-py never returns."""
+    action = jnp.asarray(action)
+    if action.shape != (n,) or not jnp.issubdtype(action.dtype, jnp.integer):
+        raise ValueError(
+            f"step of {name}: expected actions of shape ({n},) and an integer dtype, "
+            f"got {action.shape}, {action.dtype}."
+        )
+    return jnp.clip(action, 0, num_actions - 1).astype(jnp.int32)
+
+
 class _Emulators(NamedTuple):
-    reset: Callable[..., Any]  # seeds [n] -> obs, lives, frame
-    step: Callable[..., Any]  # actions [n] -> obs, reward, terminated, truncated, lives, frame
+    reset: Callable[..., Any]  # seeds [n] -> obs, lives
+    step: Callable[..., Any]  # actions [n] -> obs, reward, terminated, truncated, lives
+    next_turn: Callable[..., Any]  # what it is to come after, any arrays -> uint32, one more at each call
     session: int  # that a state of another process does not have
 
 
@@ -157,13 +201,20 @@ def _emulators(rom: str, rules: Rules, purpose: str, n: int) -> _Emulators:
 
     def reset(seeds):
         _, (obs, info) = xla_reset(handle, seeds)
-        return obs, info["lives"], info["frame_number"]
+        return obs, info["lives"]
 
     def step(action):
         _, (obs, reward, terminated, truncated, info) = xla_step(handle, action)
-        return obs, reward, terminated, truncated, info["lives"], info["frame_number"]
+        return obs, reward, terminated, truncated, info["lives"]
 
-    return _Emulators(_alone(reset), _alone(step), secrets.randbelow(2**31))
+    # ale-py counts frames alone, which say neither that another episode began nor that another was reset.
+    turns = itertools.count()
+
+    def next_turn(after):
+        count = jax.ShapeDtypeStruct((), jnp.uint32)
+        return io_callback(lambda _: np.uint32(next(turns) % 2**32), count, after)
+
+    return _Emulators(_alone(reset), _alone(step), _alone(next_turn), secrets.randbelow(2**31))
 
 
 def _alone(f: Callable) -> Callable:
