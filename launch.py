@@ -1,10 +1,14 @@
 """Runs the course's experiments, one or a sweep of them: python launch.py --exp=NAME [field=value ...]"""
 
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until someone listens: no traceback out of an import
+
 import contextlib
 import logging
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -10,14 +10,16 @@ runs of ever more logged steps.
 """
 
 import argparse
+import functools
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,17 +67,24 @@ def typed(process: subprocess.Popen) -> str:
     return " ".join(map(str, process.args))  # type: ignore[arg-type]
 
 
-def kill(process: subprocess.Popen, after: float) -> bool:
-    """Kills a run after so many seconds; gives whether it was still there."""
+def kill(process: subprocess.Popen, after: float, sees: Callable[[], bool]) -> bool:
+    """Kills a run after so many seconds, as soon as one sees something; gives whether it was still there."""
     try:
         process.wait(after)
     except subprocess.TimeoutExpired:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
+        while process.poll() is None and not sees():
+            time.sleep(0.0005)
+        is_alive = process.poll() is None
+        process.kill()
+        return is_alive
     finally:
         process.communicate()
     return False
+
+
+def is_saving(folder: Path) -> bool:
+    """Whether a checkpoint is being written."""
+    return any(folder.glob("pieces/*/checkpoints/*.orbax-checkpoint-tmp*"))
 
 
 def outcome(folder: Path) -> tuple[list[Any], list[bytes]]:
@@ -111,12 +120,19 @@ def again(folder: Path) -> subprocess.Popen | None:
     return start(f"--resume={folder}", "--checkpoint-every=0.5")
 
 
-def survive(asked: tuple[str, ...], folder: Path, moments: list[float]) -> int:
-    """Runs, killed at each moment after its start or resume; gives how often it was met alive."""
-    met = 0
-    for moment in moments:
+def survive(asked: tuple[str, ...], folder: Path, moments: list[float]) -> Counter:
+    """Runs, killed at each moment after its start or resume, every second time in the next checkpoint.
+
+    Returns:
+        How often it was met when its folder was there, and of these while a checkpoint was written.
+    """
+    met: Counter = Counter()
+    for number, moment in enumerate(moments):
         process = again(folder) or start(*asked, f"--out={folder}", "--checkpoint-every=0.5")
-        met += kill(process, moment)
+        aimed = number % 2 == 1
+        alive = kill(process, moment, functools.partial(is_saving, folder) if aimed else lambda: True)
+        if alive and (folder / "config.json").exists():
+            met.update({"all": 1, "saving": int(is_saving(folder))})
     while not (folder / "config.json").exists():
         finished(start(*asked, f"--out={folder}", "--checkpoint-every=0.5"))
     if process := again(folder):
@@ -130,23 +146,25 @@ def killed(moments: int, seed: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for name, asked in RUNS.items():
             whole, folder = Path(scratch, f"{name}-whole"), Path(scratch, name)
+            finished(start(*asked, f"--out={folder}"))  # compiled for the others
             begun = time.monotonic()
             finished(start(*asked, f"--out={whole}"))
             seconds, expected = time.monotonic() - begun, outcome(whole)
-            met = runs = 0
-            while met < moments // len(RUNS):
-                shutil.rmtree(folder, ignore_errors=True)
-                met += survive(asked, folder, list(generator.uniform(0.0, seconds, 1 + runs % 3)))
+            met, runs = Counter(), 0
+            while met["all"] < moments // len(RUNS):
+                shutil.rmtree(folder)
+                met += survive(asked, folder, list(generator.uniform(0.0, seconds, 2 + runs % 3)))
                 runs += 1
                 if outcome(folder) != expected:
                     raise SystemExit(f"{name}: another outcome than that of the run that nothing disturbed")
-                print(f"{name}: {met} kills in {runs} runs, the same bits", flush=True)
+                print(f"{name}: {met['all']} kills in {runs} runs, the same bits", flush=True)
             rows.append(
                 {
                     "command": f"`{' '.join(asked)}`",
                     "undisturbed": f"{seconds:.1f} s",
                     "runs": f"{runs}",
-                    "`kill -9`": f"{met}",
+                    "`kill -9`": f"{met['all']}",
+                    "while a checkpoint was written": f"{met['saving']}",
                     "metrics and parameters": "the same bits",
                 }
             )

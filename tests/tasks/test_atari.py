@@ -17,9 +17,8 @@ import launch
 from mi203jax.atari import EMULATOR_BYTES, MAX_FRAMES
 from mi203jax.configs import DQN, PQN, ReluQ
 from mi203jax.core.errors import UsageError
-from mi203jax.core.loop import Group, train
+from mi203jax.core.loop import train
 from mi203jax.core.parallel import layout_of
-from mi203jax.core.provenance import differences, provenance
 from mi203jax.core.trials import group
 from mi203jax.rl import TimeStep
 from mi203jax.tasks import dqn, pqn, q_learning
@@ -258,16 +257,6 @@ def test_trains_the_same_twice(task, c, key):
     assert metrics["eval/length"] > 100
 
 
-def test_a_replay_is_in_memory_once():
-    """The whole program of a run holds little beside its state, which it takes over."""
-    c = dataclasses.replace(SMALL_DQN, replay_size=10_000, double_q=False, layer_norm=False)
-    group = Group(dqn.task, [c], None)
-    told = group._advance.lower(group._configs, group.abstract(), None, 0, 1).compile().memory_analysis()
-    ring = c.replay_size * 84 * 84
-    assert told.alias_size_in_bytes > ring
-    assert told.temp_size_in_bytes < ring / 4
-
-
 def test_the_limit_of_an_episode():
     """In frames; a phase of PQN must be shorter."""
     c = dataclasses.replace(SMALL_PQN, max_frames=30)
@@ -400,15 +389,3 @@ class TestFromTheCommandLine:
         assert "human_normalized" not in results  # these games are cut
         version = importlib.metadata.version("ale-py")
         assert json.loads((run / "provenance.json").read_text())["packages"]["ale-py"] == version
-
-
-def test_a_run_is_told_of_another_ale_py_only_if_it_plays_on_one(monkeypatch):
-    with_it = provenance([])
-    monkeypatch.delitem(sys.modules, "ale_py")
-    without = provenance([])
-    assert set(with_it["packages"]) - set(without["packages"]) == {"ale-py"}
-    before = with_it | {"packages": with_it["packages"] | {"ale-py": "0.1"}}
-    (told,) = differences(before, with_it)
-    assert told.startswith("begun with ale-py 0.1, going on with ")
-    for begun, again in ((before, without), (without, with_it)):
-        assert differences(begun, again) == []

@@ -1,4 +1,4 @@
-"""DQN's own: what its loss is the mean of."""
+"""DQN's own: what its loss is the mean of, and what its replay takes."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mi203jax.configs import DQN
+from mi203jax.core.loop import Group
 from mi203jax.tasks import dqn, q_learning
 
 
@@ -32,3 +33,16 @@ def test_a_step_of_weight_zero_is_as_if_it_were_not_there(penalty, key):
     nothing, still = learnt(params, batch._replace(weight=jnp.zeros(6)))
     assert nothing == 0.0
     assert not any(leaf.any() for leaf in jax.tree.leaves(still))
+
+
+def test_a_replay_is_in_memory_once():
+    """The whole program of a run holds little beside its state, which it takes over."""
+    size = {"num_envs": 2, "replay_size": 10_000, "batch_size": 16, "gradient_steps": 1}
+    long = {"learning_starts": 10, "total_steps": 60, "eval_every": 60, "eval_episodes": 1}
+    net = {"channels": 1, "hidden": (4,), "double_q": False, "layer_norm": False}
+    c = DQN(env="atari/Breakout", **size, **long, **net)
+    group = Group(dqn.task, [c], None)
+    told = group._advance.lower(group._configs, group.abstract(), None, 0, 1).compile().memory_analysis()
+    ring = c.replay_size * 84 * 84
+    assert told.alias_size_in_bytes > ring
+    assert told.temp_size_in_bytes < ring / 4
