@@ -18,7 +18,7 @@ def print_programs(trials: Sequence[RunConfig], programs: Sequence[Any], names: 
     fields = varied_fields(trials)
     for number, planned in enumerate(programs, 1):
         how = planned.group.layout.words(len(planned.members))
-        size = f"about {planned.bytes / 1e6:,.3g} MB"
+        size = f"about {_in_words(planned.bytes)}"
         members = counted(len(planned.members), "trial")
         print(f"program {number}: {members} {how}, {size}".replace(" ,", ","))
         for i in planned.members if names else ():
@@ -78,3 +78,8 @@ def print_parts(parts: Mapping[str, Any]) -> None:
         for c in part.trials if fields else ():
             print(f"    {label(c, fields)}")
     print("\nPrograms are planned when their part runs; nothing was run and nothing was written.")
+
+
+def _in_words(size: int) -> str:
+    """`2.3e9` -> "2.3 GB"."""
+    return f"{size / 1e6:,.3g} MB" if size < 1e9 else f"{size / 1e9:,.3g} GB"
