@@ -70,7 +70,7 @@ def odd(tmp_path, monkeypatch):
 def test_folders_of_runs(odd):
     others = ("file/x", "fifo/x", "loop/x", "nowhere", "c" * 300, "folder/../zz")
     for flag, folder in itertools.product(("resume", "report"), (*odd, *others)):
-        check_refused([f"--{flag}={folder}"], [f"--{flag}"], odd)
+        check_refused([f"--{flag}={folder}"], [f"--{flag}", f"{folder}/config.json"], odd)
     check_refused(["--report=folder", "nowhere"], ["--report"], odd)
     for name in ("loop", "file", "fifo", "folder", "file/x", "loop/x"):
         check_refused(["--exp=vectors", f"--out={name}"], [f"--out={name}"], odd)
