@@ -45,7 +45,9 @@ def test_a_run_alone_takes_until_its_results_are_written(monkeypatch):
 def test_two_trials_of_each_program_that_has_them(monkeypatch):
     monkeypatch.setattr(one_by_one, "alone", lambda experiment, c: (experiment == "vectors") * c)
     contents = SimpleNamespace(
-        experiment="vectors", pieces=[[0], [1, 2, 3], [4, 5]], trials=[0.5, 10.0, 1.0, 99.0, 14.0, 3.0]
+        experiment="vectors",
+        pieces={0: [0], 1: [1, 2, 3], 2: [4, 5]},
+        trials=[0.5, 10.0, 1.0, 99.0, 14.0, 3.0],
     )
     found = one_by_one.part(contents, sample=6)
     assert sorted(found.tolist()) == [[10.0, 1.0], [14.0, 3.0]]
