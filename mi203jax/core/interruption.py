@@ -50,7 +50,7 @@ class Interrupted(Exception):
 
 
 class Interruption:
-    """Notes SIGINT and SIGTERM while it is entered. A second Ctrl-C stops at once.
+    """Notes `SIGNALS` while it is entered. A second Ctrl-C stops at once.
 
     Attributes:
         signal: the number of the one that came; None: none.
@@ -83,7 +83,8 @@ class Interruption:
     def listen(self) -> None:
         """Takes the signals, again after a library took them for itself."""
         for number in SIGNALS:
-            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            is_asked = number in (signal.SIGINT, signal.SIGTERM)
+            if is_asked or signal.getsignal(number) != signal.SIG_IGN:  # nohup keeps SIGHUP away
                 signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:

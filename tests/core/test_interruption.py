@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from mi203jax.core.interruption import Interrupted, Interruption
+from mi203jax.core.interruption import SIGNALS, Interrupted, Interruption
 from mi203jax.core.ray_engine import RayEngine
 
 
@@ -85,3 +85,16 @@ def test_workers_that_do_not_save_in_time_are_ended(busy):
     engine._stop(["a", "b"], interruption)
     assert engine._ray.cancelled == [("a", False), ("b", False), *((r, True) for r in busy)]
     assert interruption.is_saved != bool(busy)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_what_nohup_keeps_away_stays_away_and_nothing_else(number):
+    """A shell's script ignores SIGINT for what it starts in the background: who sends it means it."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with Interruption() as interruption:
+            os.kill(os.getpid(), number)
+            assert interruption.signal == (None if number == signal.SIGHUP else number)
+        assert signal.getsignal(number) == signal.SIG_IGN
+    finally:
+        signal.signal(number, before)

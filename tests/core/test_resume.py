@@ -18,10 +18,18 @@ from tests.core.running import begin, interrupting, metrics, parameters, resume,
 from tests.core.toy import EXPERIMENT, Toy, task
 
 
+@pytest.fixture
+def heard():
+    """SIGHUP is not ignored, as it is where the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.usefixtures("undrawn")
 class TestResume:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    def test_after_a_signal_to_the_same_bits(self, tmp_path, number, undisturbed):
+    def test_after_a_signal_to_the_same_bits(self, tmp_path, number, undisturbed, heard):
         arguments = ("noise=1.0", "learning_rate=0.1,0.2")
         experiment = interrupting(20, number)
         with pytest.raises(Interrupted) as interrupted:
