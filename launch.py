@@ -19,12 +19,11 @@ from absl import flags
 import experiments
 from mi203jax.core.command_line import MANY_TRIALS, USAGE, mode_of, parse, sweep_of, told
 from mi203jax.core.config import BaseConfig
-from mi203jax.core.documents import read_document
 from mi203jax.core.errors import Fault, FiguresFailed, UsageError
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.extras import expect_ray, require_tensorboard
 from mi203jax.core.interruption import Interrupted, Interruption, end_process
-from mi203jax.core.outputs import PROVENANCE
+from mi203jax.core.outputs import read_provenance
 from mi203jax.core.preview import print_fields, print_first_parts, print_parts, print_programs
 from mi203jax.core.run_directory import check_new
 from mi203jax.core.trials import counted, group
@@ -105,7 +104,7 @@ def what_is_there(folder: Path, program: str) -> tuple[str, str]:
     """What of a run is kept, however it ended, and the command that goes on."""
     is_whole = False
     with contextlib.suppress(UsageError):  # it may be gone, too
-        is_whole = "finished" in read_document(folder / PROVENANCE)
+        is_whole = "finished" in read_provenance(folder)
     command = command_on("report" if is_whole else "resume", folder, program)
     return "The results are whole" if is_whole else "What was saved before stays", command
 

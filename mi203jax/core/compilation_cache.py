@@ -1,5 +1,6 @@
 """Compiled programs kept on disk, since compilation dominates short runs."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -46,11 +47,8 @@ def _empty_where_damaged(folder: Path) -> None:
             print(f"{folder}, the compiled programs, was damaged: it begins anew.", file=sys.stderr)
             shutil.rmtree(folder, ignore_errors=True)
         told.append(message)
-        if not folder.is_dir():
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError:
-                return None  # a file in its place, say: without it all works, but for the time
+        with contextlib.suppress(OSError):  # a file in its place, say: without it all works, but for the time
+            folder.mkdir(parents=True, exist_ok=True)
         return None
 
     warnings.showwarning = heal

@@ -64,6 +64,11 @@ def _is_within(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
+def is_whole(file: Path, noted: Mapping[Path, str]) -> bool:
+    """Whether a file is there, and is what was noted."""
+    return file in noted and digest(file) == noted[file]
+
+
 def is_damaged(file: Path, noted: Mapping[Path, str]) -> bool:
-    """Whether a file is there, and is not what was noted."""
-    return file.exists() and noted.get(file, digest(file)) != digest(file)
+    """Whether a file is there, and is not what was noted of it."""
+    return file in noted and file.exists() and not is_whole(file, noted)

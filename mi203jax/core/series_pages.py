@@ -12,7 +12,7 @@ from mi203jax.core.experiment import Find
 from mi203jax.core.fields import format_value
 from mi203jax.core.files import write_text
 from mi203jax.core.html_report.reading import Hole, Run, begun_at, read_parts, read_run
-from mi203jax.core.outputs import FILES, PROVENANCE, digest, noted_files, noting
+from mi203jax.core.outputs import FILES, PROVENANCE, is_whole, noted_files, noting
 from mi203jax.core.results import fields_in
 from mi203jax.core.run_directory import RunDirectory, read_config
 
@@ -44,7 +44,8 @@ def open_run(path: str, find: Find) -> RunDirectory:
 
 def has_damaged(folder: Path) -> bool:
     """Whether what was written for readers is not there, or not as it was written."""
-    return any(digest(file) != sha256 for file, sha256 in noted_files(folder).items())
+    noted = noted_files(folder)
+    return not all(is_whole(file, noted) for file in noted)
 
 
 def has_lost(directory: RunDirectory, find: Find) -> bool:
@@ -89,13 +90,13 @@ def write_pages(folder: Path, find: Find) -> list[Path]:
 
 def _restore(run: Run, conclusion: "Conclusion") -> list[Path]:
     """Writes texts and figures anew that are not there, or not as they were written; gives them."""
-    lost = [name for name in conclusion.texts if not _is_whole(run, run.path / name)]
+    lost = [name for name in conclusion.texts if not is_whole(run.path / name, run.noted)]
     for name in lost:
         write_text(run.path / name, conclusion.texts[name])
     files = [run.path / name for name in lost]
     for name, figure in conclusion.figures.items():
         path = run.path / "figures" / name
-        if not any(_is_whole(run, path.with_name(path.name + suffix)) for suffix in (".png", ".gif")):
+        if not any(is_whole(path.with_name(path.name + end), run.noted) for end in (".png", ".gif")):
             from mi203jax.core.figures import save_figure
 
             files.append(save_figure(path, figure))
@@ -103,10 +104,6 @@ def _restore(run: Run, conclusion: "Conclusion") -> list[Path]:
         noted = run.provenance.get(FILES, {}) | noting(run.path, files)[FILES]
         write_document(run.path / PROVENANCE, run.provenance["run"], run.provenance | {FILES: noted})
     return files
-
-
-def _is_whole(run: Run, file: Path) -> bool:
-    return file in run.noted and digest(file) == run.noted[file]
 
 
 def _ended(part: Run | Hole) -> "Ended":
