@@ -4,20 +4,22 @@ In the folder stand `ITERATION/`, which is orbax's, and `ITERATION.json`, which 
 complete, what its files are, to which configuration it belongs, and what had been recorded by then.
 """
 
+import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
 from mi203jax.core.config import RunConfig, to_dict
-from mi203jax.core.documents import read_document, write_document
+from mi203jax.core.documents import interpreting, read_document, write_document
 from mi203jax.core.errors import Fault
-from mi203jax.core.files import make_folder, sync, writing
+from mi203jax.core.files import make_folder, sha256, sync, writing
 from mi203jax.core.loop import Carry
+from mi203jax.core.memory import is_out_of_memory
 from mi203jax.core.piece_folder import PieceFolder, Written
 
 
@@ -53,7 +55,7 @@ class Checkpoints:
             shutil.rmtree(target, ignore_errors=True)  # left by a process that died before it was complete
             _write(target, carry)
             sync(target)
-            found = {"configurations": self._configs, "files": _digests(target)}
+            found = {"configurations": self._configs, "arrays": _arrays(carry), "files": _digests(target)}
         self._piece.sync()
         metrics = {"metrics": self._piece.written._asdict()}
         write_document(target.with_suffix(".json"), self._piece.run_id, found | metrics)
@@ -71,46 +73,53 @@ class Checkpoints:
             like: shapes and dtypes of the carry.
 
         Raises:
-            UsageError: if a checkpoint is there and cannot be used.
+            UsageError: if a checkpoint is there and is damaged, or of another program.
+            Fault: if its files, which are as they were written, cannot be read: for want of memory, say.
         """
-        found = self.verify()
+        found = self.verify(like)
         if found is None:
             return None
         iteration, metrics = found
         target = self.folder / str(iteration)
-        try:
-            with _orbax() as (checkpointer, args):
-                carry = checkpointer.restore(target, args=args.StandardRestore(like))
-            _compare(like, carry)
-        except Exception as error:  # orbax and tensorstore raise whatever they meet
-            raise self._piece.damaged(
-                f"Checkpoint {target} cannot be read, though its files are as they were written: "
-                f"{_reason(error)}"
-            ) from error
+        with _faults(target, "cannot be read"), _orbax() as (checkpointer, args):
+            carry = checkpointer.restore(target, args=args.StandardRestore(like))
         return Saved(iteration, carry, metrics)
 
-    def verify(self) -> tuple[int, Written] | None:
+    def verify(self, like: Carry | None = None) -> tuple[int, Written] | None:
         """Iteration and records of the newest complete checkpoint, every byte of which is as it was written.
 
+        Args:
+            like: shapes and dtypes that it must have; None: any.
+
         Raises:
-            UsageError: naming what is not.
+            UsageError: naming what is not as it was written, or must be.
+            Fault: if its files cannot be read.
         """
         iteration = self._latest()
         if iteration is None:
             return None
         target = self.folder / str(iteration)
-        manifest = read_document(target.with_suffix(".json"), self._piece.run_id, self._piece.remedy)
-        if manifest["configurations"] != self._configs:
+        told_by = target.with_suffix(".json")
+        manifest = read_document(told_by, self._piece.run_id, self._piece.remedy)
+        with interpreting(told_by):
+            configs, arrays = manifest["configurations"], dict(manifest["arrays"])
+            expected, written = dict(manifest["files"]), Written(**manifest["metrics"])
+        if configs != self._configs:
             raise self._piece.damaged(
                 f"Checkpoint {target} is damaged: the configurations in config.json are not those "
                 "that it was made with"
             )
-        expected, found = manifest["files"], _digests(target)
-        for name in sorted(expected.keys() | found.keys()):
-            if expected.get(name) != found.get(name):
-                raise self._piece.damaged(f"Checkpoint {target} is damaged: {name} is not what was written")
-        written = Written(**manifest["metrics"])
-        self._piece.check(written, target.with_suffix(".json").name)
+        with _faults(target, "cannot be read"):
+            found = _digests(target)
+        if names := _different(expected, found):
+            raise self._piece.damaged(f"Checkpoint {target} is damaged: {names[0]} is not what was written")
+        now = arrays if like is None else _arrays(like)
+        if names := _different(arrays, now):
+            before, after = arrays.get(names[0], "not there"), now.get(names[0], "gone")
+            raise self._piece.damaged(
+                f"Checkpoint {target} is of another program: {names[0]} was {before}, and is {after}"
+            )
+        self._piece.check(written, told_by.name)
         return iteration, written
 
     def _latest(self) -> int | None:
@@ -128,45 +137,48 @@ def _write(target: Path, carry: Carry) -> None:
 
     Raises:
         Fault: if it cannot be written.
+        Exception: whatever is raised where memory does not suffice.
     """
+    with _faults(target, "cannot be written", but=is_out_of_memory), _orbax() as (checkpointer, args):
+        checkpointer.save(target, args=args.StandardSave(carry))
+
+
+@contextlib.contextmanager
+def _faults(
+    target: Path, what: str, but: Callable[[Exception], bool] = lambda error: False
+) -> Iterator[None]:
+    """What orbax, or tensorstore, which is C++, meets in the system: hardly any of it is an OSError."""
     try:
-        with _orbax() as (checkpointer, args):
-            checkpointer.save(target, args=args.StandardSave(carry))
-    except Exception as error:  # of tensorstore, which is C++, none is an OSError
-        fault = error if isinstance(error, OSError) else OSError(_reason(error))
-        raise Fault(target, "cannot be written", fault) from error
+        yield
+    except Exception as error:
+        if but(error):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise Fault(target, what, error if isinstance(error, OSError) else OSError(reason)) from error
 
 
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+@contextlib.contextmanager
+def _orbax() -> Iterator[tuple[Any, Any]]:
+    """Orbax's checkpointer and its arguments; imported here, since that takes most of a second."""
+    import orbax.checkpoint as ocp
+    from absl import logging
 
-
-class _orbax:  # noqa: N801
-    """orbax's checkpointer and its arguments; imported here, since that takes most of a second."""
-
-    def __enter__(self) -> tuple[Any, Any]:
-        import orbax.checkpoint as ocp
-        from absl import logging
-
-        logging.set_verbosity(logging.ERROR)
-        self._checkpointer = ocp.Checkpointer(ocp.StandardCheckpointHandler())
-        return self._checkpointer, ocp.args
-
-    def __exit__(self, *exception: object) -> None:
-        self._checkpointer.close()
+    logging.set_verbosity(logging.ERROR)
+    with contextlib.closing(ocp.Checkpointer(ocp.StandardCheckpointHandler())) as checkpointer:
+        yield checkpointer, ocp.args
 
 
 def _digests(folder: Path) -> dict[str, str]:
     files = sorted(p for p in folder.rglob("*") if p.is_file())
-    return {p.relative_to(folder).as_posix(): _digest(p) for p in files}
+    return {p.relative_to(folder).as_posix(): sha256(p) for p in files}
 
 
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _arrays(carry: Carry) -> dict[str, str]:
+    """Where an array stands in a carry -> its dtype and shape."""
+    leaves, _ = jax.tree.flatten_with_path(carry)
+    return {jax.tree_util.keystr(path): f"{x.dtype}{list(x.shape)}" for path, x in leaves}
 
 
-def _compare(like: Carry, carry: Carry) -> None:
-    for expected, found in zip(jax.tree.leaves(like), jax.tree.leaves(carry), strict=True):
-        if (expected.shape, expected.dtype) != (found.shape, found.dtype):
-            raise ValueError(f"expected {expected.dtype}{expected.shape}, found {found.dtype}{found.shape}")
+def _different(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
+    """The names under which two mappings do not hold the same."""
+    return [n for n in sorted(first.keys() | second.keys()) if first.get(n) != second.get(n)]

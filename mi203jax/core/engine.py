@@ -22,6 +22,7 @@ class Engine(Protocol):
 
         Raises:
             UsageError: if a checkpoint is damaged.
+            Fault: if a file of the run cannot be written.
             Interrupted: after a signal, with everything saved.
         """
 

@@ -5,6 +5,7 @@ Does not import jax.
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -49,10 +50,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def _sync_folder(folder: Path) -> None:
     """Brings to the disk which files a folder has."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        with contextlib.suppress(OSError):  # some file systems know no such thing
-            os.fsync(descriptor)
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems know no such thing
+            raise
+    finally:
         os.close(descriptor)
 
 
@@ -81,13 +87,20 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
-def append_text(path: Path, text: str) -> None:
+def append_text(path: Path, text: str, after: int | None = None) -> None:
     """Appends to a file; `sync` brings it to the disk.
 
+    Args:
+        path: the file, made if it is not there.
+        text: what is appended.
+        after: how many bytes it must have by now; None: any number.
+
     Raises:
-        Fault: if it cannot be written.
+        Fault: if it cannot be written, or has another size: something else took its place.
     """
     with writing(path), open(path, "a", encoding="utf-8", newline="") as file:
+        if after not in (None, file.tell()):
+            raise OSError(errno.ESTALE, "it is not the file that was begun: was the folder deleted?")
         file.write(text)
 
 
@@ -100,6 +113,16 @@ def open_file(path: Path) -> BufferedReader:
     if path.exists() and not path.is_file():
         raise IsADirectoryError(errno.EISDIR, "it is no regular file")
     return open(path, "rb")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file.
+
+    Raises:
+        OSError: as `open_file`.
+    """
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove(path: Path) -> None:
@@ -135,15 +158,20 @@ def truncate(path: Path, size: int) -> None:
 
 
 def sync(path: Path) -> None:
-    """Brings a file, or the files of a folder, to the disk, before another tells of them.
+    """Brings a file, or a folder with all that is in it, to the disk, before another file tells of it.
 
     Raises:
-        Fault: if they cannot be written.
+        Fault: if it cannot be written, or is not there.
     """
     with writing(path):
-        for found in (p for p in (path, *path.rglob("*")) if p.is_file()):
-            with open(found, "rb+") as file:
-                os.fsync(file.fileno())
+        path.stat()
+        for found in (*path.rglob("*"), path):
+            if found.is_dir():
+                _sync_folder(found)
+            else:
+                with open(found, "rb+") as file:
+                    os.fsync(file.fileno())
+        _sync_folder(path.parent)
 
 
 def make_folder(path: Path, within: Path) -> None:
@@ -155,16 +183,33 @@ def make_folder(path: Path, within: Path) -> None:
     below = path.relative_to(within).parts
     with writing(path):
         for end in range(1, len(below) + 1):
-            within.joinpath(*below[:end]).mkdir(exist_ok=True)
+            folder = within.joinpath(*below[:end])
+            if not folder.is_dir():
+                folder.mkdir(exist_ok=True)
+                _sync_folder(folder.parent)
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a file of this name was being written by a process that died."""
+    """Whether a file of this name is being written, or was by a process that died."""
     return name.startswith(".") and PART in name
 
 
-def lock(folder: Path) -> filelock.FileLock:
+def remove_leftovers(folder: Path) -> None:
+    """Removes what processes that died were writing anywhere in a folder, in which nobody writes now.
+
+    Raises:
+        Fault: if that is refused.
+    """
+    for path in folder.rglob(f".*{PART}*"):
+        remove(path)
+
+
+def lock(folder: Path, patience: float = 1.0) -> filelock.FileLock:
     """A lock on a folder, held until it is released or the process ends.
+
+    Args:
+        folder: which must be there.
+        patience: seconds to wait for another process, which perhaps only looks whether it is locked.
 
     Raises:
         UsageError: if another process holds it.
@@ -173,7 +218,17 @@ def lock(folder: Path) -> filelock.FileLock:
     held = filelock.FileLock(folder / ".lock", thread_local=False)
     with writing(folder / ".lock"):
         try:
-            held.acquire(timeout=0)
+            held.acquire(timeout=patience)
         except filelock.Timeout:
             raise UsageError(f"{folder} is in use by another process: wait until it ends.") from None
     return held
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """A lock on a folder, held within the block: see `lock`."""
+    held = lock(folder)
+    try:
+        yield
+    finally:
+        held.release()

@@ -49,6 +49,12 @@ class Need(NamedTuple):
         return self.places * max(1, int(min(room // max(1.0, each), written)))
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory did not suffice."""
+    of_device = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    return of_device or isinstance(error, MemoryError)
+
+
 def available() -> int:
     """Bytes that are free: on the first GPU, if there is one, else in this machine or container."""
     device = jax.local_devices()[0]

@@ -3,14 +3,13 @@
 Does not import jax.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mi203jax.core.documents import interpreting, read_document
 from mi203jax.core.errors import UsageError
-from mi203jax.core.files import open_file
+from mi203jax.core.files import sha256
 
 PROVENANCE = "provenance.json"
 
@@ -39,8 +38,7 @@ def read_provenance(folder: Path, run: str | None = None) -> dict[str, Any]:
 def digest(file: Path) -> str:
     """The SHA-256 of a file; "" if it cannot be read."""
     try:
-        with open_file(file) as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+        return sha256(file)
     except OSError:
         return ""
 
@@ -66,7 +64,7 @@ def _is_within(name: str) -> bool:
 
 def is_whole(file: Path, noted: Mapping[Path, str]) -> bool:
     """Whether a file is there, and is what was noted."""
-    return file in noted and digest(file) == noted[file]
+    return bool(noted.get(file)) and digest(file) == noted[file]
 
 
 def is_damaged(file: Path, noted: Mapping[Path, str]) -> bool:

@@ -1,5 +1,6 @@
 """A piece of a run: trials as one compiled program, with their records, checkpoints and statuses."""
 
+import contextlib
 import functools
 import time
 import traceback
@@ -12,9 +13,10 @@ import numpy as np
 from mi203jax.core.checkpoint import Checkpoints, Saved
 from mi203jax.core.config import RunConfig
 from mi203jax.core.errors import Fault, UsageError
-from mi203jax.core.files import lock, make_folder
+from mi203jax.core.files import locked, make_folder
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.loop import Carry, Group, Progress
+from mi203jax.core.memory import is_out_of_memory
 from mi203jax.core.parallel import Parallel
 from mi203jax.core.piece_folder import PieceFolder, Status, Written
 from mi203jax.core.recorded import Record, Recorded
@@ -119,20 +121,14 @@ class Piece:
             Interrupted: after a signal, with everything saved.
         """
         make_folder(self.folder.path, self.folder.run)
-        with lock(self.folder.path):
+        with locked(self.folder.path), self._tensorboard or contextlib.nullcontext():
             self._go_on(watch, interruption)
 
     def _go_on(self, watch: Watch, interruption: Interruption) -> None:
-        c, folder = self.config, self.folder
-        saved = self.restore()
-        done = saved.iteration * c.steps_per_iteration if saved else -1
-        kept = folder.rewind(saved.metrics if saved else Written())
-        last = Recorded(self._objective, "max").add(kept).last
-        before = max((record["seconds"] for record in last.values()), default=0.0)
-        self._begin(done, last)
-        resume = saved[:2] if saved else None
+        folder, saved = self.folder, self.restore()
+        before = self._begin(saved)
         pace, begun, kept_at, told = _Pace(), time.monotonic(), time.monotonic(), time.monotonic()
-        for progress in self.group.run(pace, resume):
+        for progress in self.group.run(pace, saved[:2] if saved else None):
             training = jax.device_get(progress.training)  # waits for the chunk
             pace.tick()
             now = time.monotonic()
@@ -140,22 +136,22 @@ class Piece:
                 self._record(progress, before + now - begun, watch)
             self._set({i: s._replace(step=self._step(progress)) for i, s in self._running().items()})
             watch.progress(folder, training)
+            is_asked = interruption.signal is not None  # once: one that comes later finds nothing saved
             stops = self._options.fail_fast and any(s.status == "diverged" for s in folder.statuses)
-            ends = progress.iteration == c.num_iterations or not self._running()
-            due = stops or now - kept_at > self._options.checkpoint_every
-            if ends or due or interruption.signal is not None:
+            ends = progress.iteration == self.config.num_iterations or not self._running()
+            if ends or stops or is_asked or now - kept_at > self._options.checkpoint_every:
                 self.checkpoints.save(progress.iteration, self.group.own(progress.carry))
                 kept_at = time.monotonic()
-            if stops and not ends:
-                folder.save_statuses()
-                return
             if ends:
                 self.end = self.group.own(progress.carry)
                 break
-            if now - told > STATUS_EVERY:
+            if stops or now - told > STATUS_EVERY:
                 folder.save_statuses()
                 told = now
-            interruption.check()
+            if stops:
+                return
+            if is_asked:
+                interruption.check()
         self._set({i: s._replace(status="done") for i, s in self._running().items()})
         folder.save_statuses()
 
@@ -170,23 +166,22 @@ class Piece:
         for i, status in new.items():
             self.folder.statuses[i] = status
 
-    def _first(self, name: str, begun: Values, position: int, step: int) -> int:
-        """The step at which a metric was first not finite: of what is not measured at each step, `step`."""
-        iterations = begun.get(name.removeprefix("train/")) if name.startswith("train/") else None
-        return step if iterations is None else int(iterations[position]) * self.config.steps_per_iteration
-
-    def _begin(self, done: int, last: Mapping[int, Record]) -> None:
-        """Marks as running what did not diverge up to the step where the piece goes on, after these lines."""
+    def _begin(self, saved: Saved | None) -> float:
+        """Marks as running what had not diverged where the piece goes on; gives the seconds until there."""
+        done = saved.iteration * self.config.steps_per_iteration if saved else -1
+        kept = self.folder.rewind(saved.metrics if saved else Written())
+        last = Recorded(self._objective, "max").add(kept).last
         for i, status in enumerate(self.folder.statuses):
             if status.status != "diverged" or status.step > done:
                 objective = last.get(self.folder.members[i], {}).get(self._objective)
                 self.folder.statuses[i] = Status("running", max(0, done), objective=objective)
         self.folder.save_statuses()
         self.folder.cut()
+        return max((record["seconds"] for record in last.values()), default=0.0)
 
     def _record(self, progress: Progress, seconds: float, watch: Watch) -> None:
         step, running = self._step(progress), list(self._running())
-        values, finite, begun = jax.device_get((progress.evaluation, progress.finite, progress.carry.bad))
+        values, finite = jax.device_get((progress.evaluation, progress.finite))
         records: list[Record] = [
             {"trial": self.folder.members[i], "step": step, "seconds": round(seconds, 3)}
             | {n: float(v[i]) for n, v in values.items() if not (finite[n][i] and np.isnan(v[i]))}
@@ -197,24 +192,28 @@ class Piece:
             self._tensorboard.write(records)
         watch.evaluation(self.folder, step, {n: v[running] for n, v in values.items()})
         for i, record in zip(running, records, strict=True):
-            bad = {n: self._first(n, begun, i, step) for n, f in finite.items() if not f[i]}
-            status = self.folder.statuses[i]._replace(step=step)
-            if bad:
-                first = min(bad.values())
-                names = ", ".join(sorted(n for n, at in bad.items() if at == first))
-                error = f"{names} not finite at step {first:,}"
-                self.folder.statuses[i] = status._replace(status="diverged", error=error, objective=None)
-                watch.diverged(self.folder, i)
-            elif self._objective in record:
-                self.folder.statuses[i] = status._replace(objective=record[self._objective])
-        if len(self._running()) < len(running):
-            self.folder.save_statuses()
+            objective = record.get(self._objective, self.folder.statuses[i].objective)
+            self._set({i: self.folder.statuses[i]._replace(step=step, objective=objective)})
+        if bad := {i: names for i in running if (names := [n for n, f in finite.items() if not f[i]])}:
+            self._leave_behind(bad, progress, watch)
 
+    def _leave_behind(self, bad: Mapping[int, Sequence[str]], progress: Progress, watch: Watch) -> None:
+        """Marks as diverged the trials of which a metric was not finite, at the step where that began."""
+        begun = jax.device_get(progress.carry.bad)
+        for i, not_finite in bad.items():
+            at = {name: self._first(name, begun, i, self._step(progress)) for name in not_finite}
+            first = min(at.values())
+            names = ", ".join(sorted(n for n, step in at.items() if step == first))
+            error = f"{names} not finite at step {first:,}"
+            status = self.folder.statuses[i]
+            self._set({i: status._replace(status="diverged", error=error, objective=None)})
+            watch.diverged(self.folder, i)
+        self.folder.save_statuses()
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory did not suffice."""
-    of_device = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
-    return of_device or isinstance(error, MemoryError)
+    def _first(self, name: str, begun: Values, position: int, step: int) -> int:
+        """The step at which a metric was first not finite: of what is not measured at each step, `step`."""
+        iterations = begun.get(name.removeprefix("train/")) if name.startswith("train/") else None
+        return step if iterations is None else int(iterations[position]) * self.config.steps_per_iteration
 
 
 def fail(folder: PieceFolder, error: str, details: str) -> None:

@@ -138,7 +138,7 @@ class PieceFolder:
     def append(self, records: Iterable[Record]) -> None:
         """Appends lines to `metrics.jsonl`; `sync` brings them to the disk."""
         lines = "".join(json.dumps(_plain(r), allow_nan=False) + "\n" for r in records)
-        append_text(self.metrics, lines)
+        append_text(self.metrics, lines, after=self.written.size)
         self._hash.update(lines.encode())
         self.written = Written(self.written.size + len(lines.encode()), self._hash.hexdigest())
         self._is_on_disk = False
@@ -211,6 +211,12 @@ class PieceFolder:
                 if record is None or record["trial"] not in members:
                     break
                 yield record
+
+
+def by_trial(pieces: Iterable[PieceFolder]) -> list[Status]:
+    """What became of each trial of a run, in their order."""
+    found = {i: s for piece in pieces for i, s in zip(piece.members, piece.statuses, strict=True)}
+    return [found[i] for i in sorted(found)]
 
 
 def _chunks(size: int) -> Iterator[int]:

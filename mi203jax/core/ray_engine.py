@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mi203jax.core.compilation_cache import use_compilation_cache
-from mi203jax.core.errors import UsageError
+from mi203jax.core.errors import Fault, UsageError
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.extras import expect_ray, lock_ray
 from mi203jax.core.interruption import Interrupted, Interruption
@@ -113,7 +113,12 @@ class RayEngine:
         return task.remote(run, folder.number, session.experiment, session.options)
 
     def _end(self, reference: Any, folder: PieceFolder, session: Session) -> list[PieceFolder]:
-        """Tells of a piece that ended; gives those that are to run in its place, if it was too large."""
+        """Tells of a piece that ended; gives those that are to run in its place, if it was too large.
+
+        Raises:
+            UsageError: if one of its files is damaged.
+            Fault: if one cannot be written.
+        """
         try:
             self._ray.get(reference)
         except Exception as error:
@@ -121,6 +126,8 @@ class RayEngine:
             cause = getattr(error, "cause", None) or error  # what the worker raised, if it lived
             if isinstance(cause, OutOfMemory):
                 return session.halve(folder)
+            if isinstance(cause, UsageError | Fault):
+                raise cause from None  # as in this process: of the folder, not of the trials
             fail(folder, f"{type(cause).__name__}: {cause}", str(error))
         folder.read()
         session.ended(folder)

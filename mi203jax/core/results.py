@@ -4,6 +4,7 @@ An arm is the trials that differ in their seed alone.
 """
 
 import csv
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from mi203jax.core.config import BaseConfig
-from mi203jax.core.documents import read_document
+from mi203jax.core.documents import interpreting, read_document
 from mi203jax.core.errors import Damaged, UsageError
 from mi203jax.core.fields import format_value
 from mi203jax.core.files import write_text
-from mi203jax.core.outputs import is_damaged, noted_files
-from mi203jax.core.piece_folder import PieceFolder, Status
+from mi203jax.core.outputs import FILES, read_provenance
+from mi203jax.core.piece_folder import Status
 from mi203jax.core.recorded import Best, Record, Recorded
-from mi203jax.core.run_directory import check_run
+from mi203jax.core.run_directory import check_run, piece_folder
 from mi203jax.core.trials import arms, varied_fields
 
 Row = dict[str, Any]
@@ -139,16 +140,22 @@ def load_results(path: str | Path) -> Any:
         path: the run's folder.
 
     Raises:
-        UsageError: if there are none, or they are damaged.
+        UsageError: if the run did not come to its end, or the table is damaged.
     """
     import pandas as pd
 
     file = Path(path).expanduser() / "results.csv"
-    if not file.is_file():
-        raise UsageError(f"{file} is missing: expected the folder of a run that came to its end.")
-    if is_damaged(file, noted_files(file.parent)):
+    check_run(file.parent, str(path))
+    run = read_document(file.parent / "config.json")["run"]
+    noted = read_provenance(file.parent, run).get(FILES, {})
+    if file.name not in noted:
+        raise UsageError(
+            f"{path}: the run did not come to its end; load_metrics gives what was recorded until now."
+        )
+    text = file.read_bytes() if file.is_file() else b""
+    if hashlib.sha256(text).hexdigest() != noted[file.name]:
         raise UsageError(f"{file} is not what was written; load_metrics gives what was recorded.")
-    return pd.read_csv(file)
+    return pd.read_csv(io.BytesIO(text))
 
 
 def load_metrics(path: str | Path) -> Any:
@@ -167,8 +174,9 @@ def load_metrics(path: str | Path) -> Any:
     folder = Path(path).expanduser()
     check_run(folder, str(path))
     found, records = read_document(folder / "config.json"), list[Record]()
-    for number, members in found["pieces"].items():
-        piece = PieceFolder(folder / "pieces" / number, members, found["run"])
+    with interpreting(folder / "config.json"):
+        pieces = [piece_folder(folder, int(n), own, found["run"]) for n, own in found["pieces"].items()]
+    for piece in pieces:
         if not piece.read():
             raise Damaged(f"{piece.path} is missing.", f"--resume={path} begins its trials anew.")
         records += piece.records()

@@ -1,16 +1,13 @@
 """The table of a run that goes on: `results.csv`, of what was recorded until now."""
 
-import time
 from collections.abc import Iterable
 
 from mi203jax.core.piece_folder import PieceFolder
 from mi203jax.core.recorded import Recorded
 from mi203jax.core.results import Row, results, write_csv
 from mi203jax.core.run_directory import RunDirectory
+from mi203jax.core.sparingly import Sparingly
 from mi203jax.core.task import Task
-
-PAUSE = 20
-"""After a table was written, times as long as that took until the next one."""
 
 
 class ResultsFile:
@@ -20,7 +17,7 @@ class ResultsFile:
         self._run = run
         self.recorded = Recorded(task.objective, task.best, task.curves)
         self._taken: set[int] = set()
-        self._due = 0.0
+        self.write_now_and_then = Sparingly(self.write)
 
     def take(self, pieces: Iterable[PieceFolder]) -> None:
         """Takes in what pieces recorded that are over, each once.
@@ -38,11 +35,3 @@ class ResultsFile:
         rows = results(self._run.trials, self._run.statuses, self.recorded)
         write_csv(self._run.path / "results.csv", rows)
         return rows
-
-    def write_now_and_then(self) -> None:
-        """Writes the table, unless that would take a good part of the time: it grows with each trial."""
-        begun = time.monotonic()
-        if begun >= self._due:
-            self.write()
-            now = time.monotonic()
-            self._due = now + PAUSE * (now - begun)

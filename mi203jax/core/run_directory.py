@@ -23,19 +23,22 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import filelock
+
 from mi203jax.core.config import BaseConfig, from_dict, to_dict
 from mi203jax.core.documents import interpreting, read_document, write_document
 from mi203jax.core.errors import UsageError
-from mi203jax.core.files import is_leftover, lock, remove_folder
+from mi203jax.core.files import is_leftover, lock, remove_folder, remove_leftovers
 from mi203jax.core.outputs import FILES, PROVENANCE, noting, read_provenance
-from mi203jax.core.piece_folder import PieceFolder, Status
+from mi203jax.core.piece_folder import PieceFolder, Status, by_trial
 from mi203jax.core.trials import Sweep, varied_fields
 
 
 class RunDirectory:
     """A run's folder, locked against other processes until `close`."""
 
-    def __init__(self, path: Path, run_id: str, experiment: str, sweep: Sweep):
+    def __init__(self, path: Path, run_id: str, experiment: str, sweep: Sweep, held: filelock.FileLock):
+        """`held`: the lock on the folder."""
         self.path = path
         self.run_id = run_id
         self.experiment = experiment
@@ -44,7 +47,7 @@ class RunDirectory:
         self.pieces: list[PieceFolder] = []
         self.lost: list[PieceFolder] = []
         """Pieces whose folder is not there: their trials begin anew."""
-        self._lock = lock(path)
+        self._lock = held
 
     def close(self) -> None:
         """Lets other processes in."""
@@ -53,8 +56,7 @@ class RunDirectory:
     @property
     def statuses(self) -> list[Status]:
         """What became of each trial."""
-        found = {i: s for piece in self.pieces for i, s in zip(piece.members, piece.statuses, strict=True)}
-        return [found[i] for i in range(len(self.trials))]
+        return by_trial(self.pieces)
 
     # ---- beginning and finding again ----
 
@@ -74,7 +76,7 @@ class RunDirectory:
                 where.mkdir(parents=True, exist_ok=True)
             else:
                 where = _fresh(where)
-            run = cls(where, secrets.token_hex(8), experiment, sweep)
+            run = cls(where, secrets.token_hex(8), experiment, sweep, lock(where))
             with contextlib.ExitStack() as undone:
                 undone.callback(run.close)
                 check_new(path)  # another process may have been faster
@@ -111,21 +113,21 @@ class RunDirectory:
         """
         where = Path(path).expanduser()
         check_run(where, f"--resume={path}")
-        found = read_config(where, config_of)
-        try:
-            run = cls(where, found.run_id, found.experiment, found.sweep)
-        except OSError as error:
-            raise UsageError(f"--resume={path} cannot be written: {error.strerror or error}.") from None
-        run.trials = found.trials
-        try:
+        with contextlib.ExitStack() as undone:
+            try:
+                held = lock(where)  # first: who held it may just have divided a piece
+            except OSError as error:
+                raise UsageError(f"--resume={path} cannot be written: {error.strerror or error}.") from None
+            undone.callback(held.release)
+            found = read_config(where, config_of)
+            run = cls(where, found.run_id, found.experiment, found.sweep, held)
+            run.trials = found.trials
             run.provenance()
             run.pieces = found.piece_folders(where)
             run.lost = [piece for piece in run.pieces if not piece.read()]
             for piece in run.pieces:
                 piece.check()
-        except UsageError:
-            run.close()
-            raise
+            undone.pop_all()
         return run
 
     def add(self, trials: Sequence[BaseConfig], pieces: Sequence[Sequence[int]]) -> list[PieceFolder]:
@@ -146,10 +148,13 @@ class RunDirectory:
         return new
 
     def remove_others(self) -> None:
-        """Removes folders of pieces that do not count: their process died before they did, or after."""
+        """Removes what processes that died left: folders of pieces that do not count, files half written."""
         own = {piece.path for piece in self.pieces}
         for folder in {*self.path.glob("pieces/*")} - own:
-            remove_folder(folder)
+            if folder.name.isdecimal():  # any other is the user's
+                remove_folder(folder)
+        for place in ("pieces", "figures"):
+            remove_leftovers(self.path / place)
 
     def _new(self, parts: Iterable[list[int]]) -> list[PieceFolder]:
         """Folders of pieces, which `config.json` does not tell of yet.
@@ -230,6 +235,8 @@ def check_new(path: str | None) -> None:
     if any(name not in LEFTOVERS and not is_leftover(name) for name in inside):
         what = "holds a run already" if "config.json" in inside else "is not empty"
         raise UsageError(f"--out={path} {what}: expected a new or empty folder.")
+    if any(p.name in ("metrics.jsonl", "checkpoints") for p in where.glob("pieces/*/*")):
+        raise UsageError(f"--out={path} holds what a run recorded: expected a new or empty folder.")
     parent = next(p for p in [where, *where.absolute().parents] if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UsageError(f"--out={path} cannot be written: {parent} does not allow it.")

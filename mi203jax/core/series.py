@@ -175,7 +175,7 @@ def _size(trials: Sequence[RunConfig], programs: int) -> str:
     return f"{counted(len(trials), 'trial')} in {counted(programs, 'program')}"
 
 
-class _Part(Session):
+class _TerseSession(Session):
     """A session that tells less, since its programs may be hundreds."""
 
     def watch(self) -> Watch:
@@ -295,7 +295,7 @@ class _Course:
         experiment = self._find(part.experiment)
         directory, is_new = self._open(name, part)
         try:
-            session = _Part(experiment, directory, self._options, self._interruption, self._engine)
+            session = _TerseSession(experiment, directory, self._options, self._interruption, self._engine)
             if is_new:
                 session.add(part.trials, self._planned.pop(name, []) or self._plan(name, part))
             elif not all(piece.is_final for piece in directory.pieces):

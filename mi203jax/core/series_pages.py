@@ -10,9 +10,9 @@ from mi203jax.core.documents import write_document
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Find
 from mi203jax.core.fields import format_value
-from mi203jax.core.files import write_text
+from mi203jax.core.files import locked, write_text
 from mi203jax.core.html_report.reading import Hole, Run, begun_at, read_parts, read_run
-from mi203jax.core.outputs import FILES, PROVENANCE, is_whole, noted_files, noting
+from mi203jax.core.outputs import FILES, PROVENANCE, is_whole, noted_files, noting, read_provenance
 from mi203jax.core.results import fields_in
 from mi203jax.core.run_directory import RunDirectory, read_config
 
@@ -82,14 +82,21 @@ def write_pages(folder: Path, find: Find) -> list[Path]:
     origin = {n: v for n, v in run.provenance.items() if n not in ("finished", FILES)}
     going_on = {RUNNING: True} if run.state == "running" else {}
     conclusion = series.conclude(run.trials[0], find, ended, origin | going_on)
-    restored = [] if going_on else _restore(run, conclusion)
+    restored: list[Path] = []
+    if not going_on:
+        with locked(run.path):
+            restored = _restore(run, conclusion)
     for name, page in conclusion.pages.items():
         write_text(run.path / name, page(run.path))
     return [*restored, *(run.path / name for name in conclusion.pages)]
 
 
 def _restore(run: Run, conclusion: "Conclusion") -> list[Path]:
-    """Writes texts and figures anew that are not there, or not as they were written; gives them."""
+    """Writes texts and figures anew that are not there, or not as they were written; gives them.
+
+    Raises:
+        UsageError: if another process has begun to work in the folder.
+    """
     lost = [name for name in conclusion.texts if not is_whole(run.path / name, run.noted)]
     for name in lost:
         write_text(run.path / name, conclusion.texts[name])
@@ -101,8 +108,9 @@ def _restore(run: Run, conclusion: "Conclusion") -> list[Path]:
 
             files.append(save_figure(path, figure))
     if files:
-        noted = run.provenance.get(FILES, {}) | noting(run.path, files)[FILES]
-        write_document(run.path / PROVENANCE, run.provenance["run"], run.provenance | {FILES: noted})
+        found = read_provenance(run.path, run.provenance["run"])
+        noted = found.get(FILES, {}) | noting(run.path, files)[FILES]
+        write_document(run.path / PROVENANCE, run.provenance["run"], found | {FILES: noted})
     return files
 
 

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mi203jax.core.config import RunConfig
 from mi203jax.core.display import Display
 from mi203jax.core.engine import Engine, Here
@@ -23,8 +21,8 @@ from mi203jax.core.plan import Planned, plan, program
 from mi203jax.core.provenance import differences, provenance
 from mi203jax.core.results import Row, arm_rows, ranked
 from mi203jax.core.results_file import ResultsFile
+from mi203jax.core.rounds import Rounds
 from mi203jax.core.run_directory import RunDirectory
-from mi203jax.core.search import Tried, save_study
 from mi203jax.core.sweep_figures import sweep_figures
 from mi203jax.core.trials import Sweep, counted, label, varied_fields
 
@@ -155,6 +153,7 @@ class Session:
         self._is_halved = False
         self._only: Piece | None = None
         self._table = ResultsFile(directory, self.task)
+        self._rounds = Rounds(directory, self.task)
         self._varied: tuple[int, list[str]] = (0, [])  # number of trials, and fields in which they differ
 
     def run(self) -> list[Row]:
@@ -212,6 +211,11 @@ class Session:
         if isinstance(self.engine, Here):
             self._programs |= {f.path: p.group for f, p in zip(folders, planned, strict=True)}
         return folders
+
+    def _next_round(self) -> list[PieceFolder]:
+        """What is proposed after what was tried, as pieces; none if that was all."""
+        trials = [] if self.is_stopped else self._rounds.next()
+        return self.add(trials, plan(self.task, trials, self.options, self.engine.workers)) if trials else []
 
     def halve(self, folder: PieceFolder) -> list[PieceFolder]:
         """Divides a piece that was too large for memory; its trials begin anew."""
@@ -298,31 +302,6 @@ class Session:
         parts = [f"{counts[s]} {s}" for s in ("done", "running", "failed", "diverged") if counts[s]]
         parts += [f"best {text}" for text in self._best_of(statuses)]
         return f"{len(statuses)} trials: " + ", ".join(parts)
-
-    # ---- a search that learns ----
-
-    def _next_round(self) -> list[PieceFolder]:
-        """What Optuna proposes after what was tried, as pieces; none if that was all."""
-        sweep, directory = self.directory.sweep, self.directory
-        if sweep.search != "optuna" or self.is_stopped:
-            return []
-        tried = self._tried()
-        save_study(str(directory.path / "optuna.log"), sweep.space(), tried, self.task.best)
-        if len(tried) >= (sweep.draws or 0):
-            return []
-        trials = sweep.proposals(tried, self.task.best)
-        return self.add(trials, plan(self.task, trials, self.options, self.engine.workers))
-
-    def _tried(self) -> list[Tried]:
-        sweep, statuses = self.directory.sweep, self.directory.statuses
-        tried = []
-        for first in range(0, len(statuses), sweep.seeds):
-            ends = statuses[first : first + sweep.seeds]
-            values = [s.objective for s in ends if s.status == "done" and s.objective is not None]
-            c = self.directory.trials[first]
-            mean = float(np.mean(values)) if len(values) == sweep.seeds else None
-            tried.append(Tried({n: getattr(c, n) for n in sweep.space()}, mean))
-        return tried
 
     # ---- at the end ----
 

@@ -11,12 +11,20 @@ from mi203jax.core.recorded import Record
 
 
 class Tensorboard:
-    """Writers of event files, made when a trial first records something."""
+    """Writers of event files, made when a trial first records something; a context manager closes them."""
 
     def __init__(self, folder: Path):
         self._folder = folder
         _allow_many_files()
         self._writers: dict[int, Any] = {}
+
+    def __enter__(self) -> "Tensorboard":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with writing(self._folder):
+            for writer in self._writers.values():
+                writer.close()
 
     def write(self, records: Sequence[Record]) -> None:
         """Writes each metric of each record.

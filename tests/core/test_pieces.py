@@ -10,7 +10,7 @@ from mi203jax.core.errors import UsageError
 from mi203jax.core.files import lock
 from mi203jax.core.interruption import Interrupted, Interruption
 from mi203jax.core.loop import Group
-from mi203jax.core.piece import Options
+from mi203jax.core.piece import Options, Piece
 from mi203jax.core.plan import plan
 from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.trials import Sweep
@@ -145,6 +145,13 @@ class TestPieces:
             pytest.raises(UsageError, match="pieces/0 is in use by another"),
         ):
             resume(tmp_path)
+
+    def test_a_piece_that_ended_is_free_while_something_refers_to_it(self, tmp_path, monkeypatch):
+        kept, run = [], Piece.run
+        monkeypatch.setattr(Piece, "run", lambda self, *args: (kept.append(self), run(self, *args)))
+        begin(tmp_path)
+        assert len(kept) == 1
+        lock(tmp_path / "pieces" / "0", patience=0.0).release()
 
     def test_fail_fast_stops_within_a_piece(self, tmp_path, undisturbed):
         rows = begin(tmp_path, "learning_rate=0.1,1e30", options=QUIET._replace(fail_fast=True))

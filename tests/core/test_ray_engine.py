@@ -2,13 +2,17 @@
 
 import json
 import os
+import pickle
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import experiments
 import launch
+from mi203jax.core.errors import Damaged, Fault
+from mi203jax.core.ray_engine import RayEngine
 from tests.core.slow_toy import EXPERIMENT
 from tests.launching import start, wait_until
 
@@ -61,6 +65,21 @@ def test_a_killed_worker_loses_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, "get", lambda name: EXPERIMENT)
     assert launch.main(["launch.py", *sweep, "--parallel=vmap", f"--out={tmp_path / 'alone'}"]) == 0
     assert records(folder) == records(tmp_path / "alone")
+
+
+@pytest.mark.parametrize(
+    "error", [Fault(Path("x"), "cannot be written", OSError(28, "full")), Damaged("x", "y")]
+)
+def test_what_is_wrong_with_the_folder_is_no_trials_fault(error):
+    """It stops the run, as in one process."""
+
+    def get(reference):
+        raise pickle.loads(pickle.dumps(error))
+
+    engine = RayEngine()
+    engine._ray = SimpleNamespace(get=get)
+    with pytest.raises(type(error), match="x"):
+        engine._end(None, SimpleNamespace(read=lambda: True), None)
 
 
 def test_sigterm_saves(tmp_path):

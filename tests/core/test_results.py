@@ -86,13 +86,18 @@ class TestFrames:
         run.close()
 
     def test_results(self, tmp_path):
+        run = RunDirectory.create(str(tmp_path), "toy", Sweep(Toy()), {})
+        run.add([Toy()], [[0]])
         write_csv(tmp_path / "results.csv", rows(range(9)))
+        with pytest.raises(UsageError, match="the run did not come to its end; load_metrics gives"):
+            load_results(tmp_path)
+        run.finish([tmp_path / "results.csv"])
+        run.close()
         frame = load_results(str(tmp_path))
         assert list(frame["eval/loss"]) == list(range(9))
         assert frame.groupby("learning_rate")["eval/loss"].mean().to_dict() == {0.1: 1, 0.2: 4, 0.3: 7}
 
     def test_refusals(self, tmp_path):
-        with pytest.raises(UsageError, match=r"results.csv is missing: expected the folder of a run"):
-            load_results(tmp_path)
-        with pytest.raises(UsageError, match=r"no run in this folder"):
-            load_metrics(tmp_path)
+        for load in (load_results, load_metrics):
+            with pytest.raises(UsageError, match=r"no run in this folder"):
+                load(tmp_path)

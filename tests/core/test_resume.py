@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 
+import jax.numpy as jnp
 import pytest
 
 from mi203jax.core.checkpoint import Checkpoints
@@ -12,6 +13,7 @@ from mi203jax.core.errors import UsageError
 from mi203jax.core.interruption import Interrupted
 from mi203jax.core.loop import Group
 from mi203jax.core.piece import Options
+from mi203jax.core.piece_folder import PieceFolder
 from mi203jax.core.trials import Sweep
 from tests.core.documents import edit
 from tests.core.running import begin, interrupting, metrics, parameters, resume, statuses
@@ -66,6 +68,40 @@ class TestResume:
         assert "pieces/0 is not there: its trials begin anew" in capsys.readouterr().out
         assert metrics(tmp_path / "a") == metrics(undisturbed("noise=1.0"))
 
+    def test_what_was_done_is_not_done_again(self, tmp_path, monkeypatch):
+        with pytest.raises(Interrupted):
+            begin(tmp_path, experiment=interrupting(20))
+        done, run = [], Group.run
+        monkeypatch.setattr(
+            Group, "run", lambda self, pace, saved: (done.append(saved[0]), run(self, pace, saved))[1]
+        )
+        resume(tmp_path, interrupting(10**9))
+        assert done == [20]
+
+    def test_a_signal_that_comes_after_nothing_was_saved_is_obeyed_where_it_is(self, tmp_path, monkeypatch):
+        """What is told to be saved is saved."""
+        write, sent = PieceFolder.save_statuses, []
+
+        def late(self):
+            write(self)
+            if self.statuses[0].step == 20 and not sent:
+                sent.append(os.kill(os.getpid(), signal.SIGTERM))
+
+        monkeypatch.setattr(PieceFolder, "save_statuses", late)
+        monkeypatch.setattr("mi203jax.core.piece.STATUS_EVERY", 0.0)
+        with pytest.raises(Interrupted):
+            begin(tmp_path)
+        assert int(max((tmp_path / "pieces/0/checkpoints").glob("*.json")).stem) > 20
+
+    def test_what_a_user_put_beside_the_pieces_stays(self, tmp_path):
+        with pytest.raises(Interrupted):
+            begin(tmp_path, experiment=interrupting(20))
+        others = [tmp_path / "pieces" / name for name in ("0.bak", ".DS_Store")]
+        others[0].mkdir()
+        others[1].touch()
+        resume(tmp_path, interrupting(10**9))
+        assert all(path.exists() for path in others)
+
     def test_finished(self, tmp_path):
         begin(tmp_path)
         with pytest.raises(UsageError, match="this run is finished; its results are in"):
@@ -78,6 +114,18 @@ class TestResume:
         edit(tmp_path / "config.json", config=asked | {"total_steps": 80})
         with pytest.raises(UsageError, match="in config.json are not those that it was made with"):
             resume(tmp_path, interrupting(10**9))
+
+    def test_a_checkpoint_of_another_program_is_refused(self, tmp_path):
+        """Its code was changed meanwhile."""
+        with pytest.raises(Interrupted):
+            begin(tmp_path, experiment=interrupting(20))
+
+        def init(c, data, key):
+            return task.init(c, data, key)._replace(x=jnp.zeros(c.dimension + 1))
+
+        words = r"20 is of another program: \.state\.x was float32\[1, 2\], and is float32\[1, 3\]\. Delete"
+        with pytest.raises(UsageError, match=words):
+            resume(tmp_path, EXPERIMENT._replace(task=task._replace(init=init)))
 
     def test_stopped_in_the_last_evaluation(self, tmp_path):
         """Everything is computed and saved, but nothing concluded."""

@@ -58,6 +58,14 @@ class TestCreate:
         create(tmp_path).close()
         assert reopen(tmp_path).trials == [Toy()]
 
+    @pytest.mark.parametrize("recorded", ["metrics.jsonl", "checkpoints"])
+    def test_refuses_a_folder_that_lost_its_configuration_alone(self, tmp_path, recorded):
+        create(tmp_path).close()
+        (tmp_path / "config.json").unlink()
+        (tmp_path / "pieces/0" / recorded).mkdir()
+        with pytest.raises(UsageError, match="holds what a run recorded: expected a new or empty folder"):
+            create(tmp_path)
+
     def test_knows_the_home_folder(self, tmp_path, monkeypatch):
         monkeypatch.setenv("HOME", str(tmp_path))
         assert create("~/run").path == tmp_path / "run"

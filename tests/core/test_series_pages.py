@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from mi203jax.core.errors import UsageError
+from mi203jax.core.files import lock
+from mi203jax.core.html_report.reading import read_run
 from mi203jax.core.interruption import Interruption
 from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.series import Conclusion, Part, Series, begin_series, resume_series
@@ -124,6 +126,21 @@ class TestPages:
             assert (tmp_path / "a.json").read_text() == "[1]"
         assert write_pages(tmp_path, find) == [own]
         assert not {RUNNING, "finished", "files"} & set(told["origin"])
+
+    def test_but_not_beside_a_run_that_goes_on_meanwhile(self, tmp_path, tolerant, monkeypatch):
+        find, _, _ = tolerant
+        (tmp_path / "a.json").unlink()
+
+        def read(*args, **others):
+            found = read_run(*args, **others)
+            held.append(lock(tmp_path))
+            return found
+
+        held = []
+        monkeypatch.setattr("mi203jax.core.series_pages.read_run", read)
+        with pytest.raises(UsageError, match="is in use by another process"):
+            write_pages(tmp_path, find)
+        held[0].release()
 
     def test_but_not_while_it_is_going_on(self, tmp_path, tolerant):
         find, _, told = tolerant

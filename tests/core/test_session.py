@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import jax
 import pytest
@@ -115,6 +116,8 @@ def test_tensorboard_events(tmp_path):
     files = sorted(tmp_path.glob("tensorboard/trial-*/events*"))
     assert [f.parent.name for f in files] == ["trial-0", "trial-1"]
     assert all(b"eval/loss" in f.read_bytes() for f in files)
+    opened = {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+    assert not opened & {str(f) for f in files}
 
 
 def test_what_one_sees(tmp_path, capsys):

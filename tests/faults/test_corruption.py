@@ -78,7 +78,8 @@ def damages(file, other):
 
 
 def cases(folder, like, copy, parts):
-    """Files of a run with every damage, in a copy of the run: the file, that of the copy, what was done to it."""
+    """Files of a run with every damage, in a copy of the run: which file, and what was done to it."""
+    assert all(any(folder.glob(part)) for part in parts)
     names = sorted(p.relative_to(folder) for part in parts for p in folder.glob(part) if p.is_file())
     for name in names:
         for how, damage in damages(folder / name, like / name).items():
@@ -141,7 +142,7 @@ def test_what_was_written_for_readers(whole, tmp_path):
     for name, how in cases(folder, like, tmp_path / "copy", ["figures/*"]):
         page = write_report([tmp_path / "copy"], lambda _: EXPERIMENT).read_text()
         assert ("It is not there" if how == "gone" else "it is not what was drawn") in page, (name, how)
-    for name, how in cases(folder, like, tmp_path / "copy", ["results.csv"]):
+    for name, how in cases(folder, like, tmp_path / "copy", ["results.csv", "provenance.json"]):
         assert is_named(name, refusal(load_results, tmp_path / "copy")), how
 
 
@@ -171,6 +172,14 @@ def test_something_else_in_the_place_of_a_file(stopped, tmp_path, name, instead)
     for act in acts:
         assert f"{tmp_path / 'copy' / name} is damaged: it is no regular file." in refusal(act)
     signal.alarm(0)
+
+
+def test_a_document_in_the_place_of_another_of_its_run(stopped, tmp_path):
+    shutil.copytree(stopped[0], tmp_path / "copy")
+    (noted,) = (tmp_path / "copy/pieces/1/checkpoints").glob("*.json")
+    shutil.copy(tmp_path / "copy/pieces/1/status.json", noted)
+    words = refusal(resume, tmp_path / "copy", stopping(at=-1))
+    assert is_named(noted.relative_to(tmp_path / "copy"), words)
 
 
 def test_documents_say_which_run_they_are_of(whole):

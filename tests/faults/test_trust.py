@@ -15,6 +15,7 @@ from mi203jax.core.errors import UsageError
 from mi203jax.core.html_report import write_report
 from mi203jax.core.html_report.reading import read_run
 from mi203jax.core.piece import Options
+from mi203jax.core.results import load_metrics
 from mi203jax.data import load
 from mi203jax.data.description import classes_in
 from tests.core.documents import edit
@@ -185,7 +186,18 @@ def test_no_path_of_a_file_leads_out_of_a_run(tmp_path):
     png(path / "figures" / "own.png")
     outside = ("../secret.png", str(tmp_path / "secret.png"), "x/../../secret.png")
     edit(path / "provenance.json", files=dict.fromkeys(("figures/own.png", *outside), "0"))
+    png(path / "figures" / ".own.0a1b2c3d.part.png")  # half written
     assert read_run(path, find).pictures == [path / "figures" / "own.png"]
+
+
+def test_no_number_of_a_piece_leads_out_of_a_run(tmp_path):
+    path = make(tmp_path / "run")
+    make(tmp_path / "other")
+    pieces = read_document(path / "config.json")["pieces"]
+    for number in ("../../other/pieces/0", str(tmp_path / "other/pieces/0")):
+        edit(path / "config.json", pieces={number: pieces["0"]})
+        with pytest.raises(UsageError, match="config.json is of another version"):
+            load_metrics(path)
 
 
 @pytest.mark.parametrize("name", ["..", ".", "../run", "/etc", "a/b", "a/../../x"])

@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from mi203jax.core import files
 from mi203jax.core.errors import UsageError
 from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.trials import Sweep
@@ -72,6 +74,32 @@ def test_one_of_them_goes_on(tmp_path):
     (run,), refusals = at_once(open_run, tmp_path)
     assert set(refusals) == {f"{tmp_path} is in use by another process: wait until it ends."}
     run.close()
+
+
+def test_who_waited_for_the_lock_sees_what_was_written_meanwhile(tmp_path, monkeypatch):
+    """Else it would take the pieces that the first one made for leftovers."""
+    first, take = create(tmp_path), files.lock
+
+    def divide_and_take(path):
+        first.divide(first.pieces[0], [[0]])
+        first.close()
+        return take(path)
+
+    monkeypatch.setattr("mi203jax.core.run_directory.lock", divide_and_take)
+    second = open_run(tmp_path)
+    assert [piece.number for piece in second.pieces] == [1]
+    assert not second.lost
+    second.close()
+
+
+def test_a_look_at_a_run_keeps_nobody_out(tmp_path):
+    create(tmp_path).close()
+    held = files.lock(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(open_run, tmp_path)
+        time.sleep(0.2)
+        held.release()
+        found.result().close()
 
 
 def test_the_lock_of_a_process_that_was_killed_is_taken_over(tmp_path):

@@ -4,6 +4,7 @@ import errno
 import gc
 import os
 import resource
+import shutil
 
 import pytest
 
@@ -12,11 +13,13 @@ from mi203jax.core import checkpoint
 from mi203jax.core.documents import read_document
 from mi203jax.core.errors import Fault, UsageError
 from mi203jax.core.html_report import write_report
+from mi203jax.core.interruption import Interrupted
 from mi203jax.core.loop import Group
 from mi203jax.core.outputs import PROVENANCE
 from mi203jax.core.piece import Options
+from mi203jax.core.piece_folder import PieceFolder
 from mi203jax.core.trials import Sweep
-from tests.core.running import begin, metrics, parameters, resume, statuses
+from tests.core.running import begin, interrupting, metrics, parameters, resume, statuses
 from tests.core.toy import EXPERIMENT, Toy, task
 from tests.faults.injection import Killed, die, refuse, vanish, watched
 
@@ -59,6 +62,7 @@ def go_on(path):
     else:
         resume(path, options=OFTEN)
     assert (path / "report.html").stat().st_size
+    assert not [p for place in ("pieces", "figures") for p in (path / place).rglob(".*.part*")]
 
 
 @pytest.fixture(scope="module")
@@ -82,23 +86,30 @@ def test_it_is_known_what_a_run_writes(whole):
 
 def test_what_is_told_of_is_on_the_disk_before(tmp_path, monkeypatch):
     """Else a power failure would leave a file that tells of what is not there."""
-    synced, told = {}, []
+    synced, told, whole = {}, [], []
 
     def fsync(descriptor):
         path = os.readlink(f"/proc/self/fd/{descriptor}")
-        synced[path] = os.path.getsize(path)
+        inside = len(os.listdir(path)) if os.path.isdir(path) else os.path.getsize(path)
+        synced[path] = inside
 
     def replace(source, target, replaced=os.replace):
         assert os.path.getsize(source) == synced[str(source)], target
         if target.name == "status.json":
             told.append(read_document(source)["metrics"]["size"])
             assert told[-1] <= synced.get(str(target.with_name("metrics.jsonl")), 0)
+        elif target.parent.name == "checkpoints":
+            files = [p for p in target.with_suffix("").rglob("*") if p.is_file()]
+            whole.append(len(files))
+            assert {p: p.stat().st_size for p in files} == {p: synced.get(str(p)) for p in files}
+            assert {str(folder) for p in (target, *files) for folder in p.parents[:2]} <= synced.keys()
         replaced(source, target)
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(os, "replace", replace)
     begin(tmp_path / "run", *ASKED, options=OFTEN)
     assert max(told) == (tmp_path / "run/pieces/0/metrics.jsonl").stat().st_size
+    assert min(whole) > 1
 
 
 def test_refused(whole, like, tmp_path):
@@ -128,19 +139,49 @@ def test_killed(whole, like, tmp_path):
 
 
 def test_deleted_underneath(whole, tmp_path):
-    """That is told, and no part of it is made again."""
+    """That is told, and no part of it is made again; but orbax makes the folders of a checkpoint."""
     path, writes = whole
     first, *others = sites(path, writes)
     assert first == ("os.mkdir", ".")
-    own = [
-        site for site in others if not site[1].startswith("pieces/#/checkpoints/#")
-    ]  # orbax makes all folders
-    for number, site in enumerate(own):
+    for number, site in enumerate(others):
         own = tmp_path / f"{number}" / "run"
         with watched(own, vanish(site, own)), pytest.raises((Fault, UsageError)) as raised:
             begin(own, *ASKED, options=OFTEN)
         assert str(own) in str(raised.value), site
-        assert not own.exists(), site
+        assert not own.exists() or site[1].startswith("pieces/#/checkpoints/#"), site
+        assert not (own / "config.json").exists(), site
+
+
+def test_deleted_while_a_checkpoint_is_written(tmp_path, monkeypatch):
+    """The first of them: the run does not go on in folders that orbax made again."""
+    run, save, evaluated = tmp_path / "run", checkpoint._write, []
+
+    def deleting(target, carry):
+        if target.name == "8":
+            shutil.rmtree(run)
+        save(target, carry)
+
+    monkeypatch.setattr(checkpoint, "_write", deleting)
+    monkeypatch.setattr(PieceFolder, "append", counting(PieceFolder.append, evaluated))
+    with pytest.raises((Fault, UsageError), match="metrics.jsonl"):
+        begin(run, *ASKED, options=OFTEN)
+    assert len(evaluated) <= 3  # of steps 0, 8 and 16
+
+
+def counting(f, calls):
+    return lambda *args: (calls.append(1), f(*args))[1]
+
+
+def test_a_file_that_is_not_the_one_that_was_begun(tmp_path):
+    piece = PieceFolder(tmp_path / "run/pieces/0", [0], "a")
+    (tmp_path / "run").mkdir()
+    piece.save_statuses()
+    piece.append([{"trial": 0, "step": 0, "seconds": 0.0}])
+    piece.metrics.unlink()
+    with pytest.raises(Fault, match="metrics.jsonl cannot be written: No such file"):
+        piece.sync()
+    with pytest.raises(Fault, match="it is not the file that was begun: was the folder deleted"):
+        piece.append([{"trial": 0, "step": 1, "seconds": 0.0}])
 
 
 @pytest.mark.parametrize("limit", ["RLIMIT_FSIZE", "RLIMIT_NOFILE"])
@@ -168,6 +209,26 @@ def test_limits_of_the_process(limit, like, whole, tmp_path, monkeypatch):
     gc.collect()  # here, and not where a warning would be told of
     go_on(tmp_path / "run")
     assert outcome(tmp_path / "run", like) == outcome(whole[0], like)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("EMFILE: Too many open files")])
+def test_a_good_checkpoint_that_cannot_be_read_now_is_kept(error, like, whole, tmp_path, monkeypatch):
+    """For want of memory that another program has, say: nobody is told to delete it, and no trial begins anew."""
+    run = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        begin(run, *ASKED, options=OFTEN, experiment=interrupting(8))
+    before = sorted(run.rglob("*"))
+
+    def refusing(self, *args, **others):
+        raise error
+
+    monkeypatch.setattr("orbax.checkpoint.Checkpointer.restore", refusing)
+    with pytest.raises(Fault, match="checkpoints/8 cannot be read: .+"):
+        resume(run, options=OFTEN)
+    assert sorted(run.rglob("*")) == before
+    monkeypatch.undo()
+    resume(run, options=OFTEN)
+    assert outcome(run, like) == outcome(whole[0], like)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 Does not import jax.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -11,9 +11,9 @@ from mi203jax.core.config import BaseConfig
 from mi203jax.core.documents import read_document
 from mi203jax.core.errors import UsageError
 from mi203jax.core.experiment import Experiment, Find
-from mi203jax.core.files import lock
+from mi203jax.core.files import is_leftover, lock
 from mi203jax.core.outputs import PROVENANCE, noted_files, read_provenance
-from mi203jax.core.piece_folder import PieceFolder, Status
+from mi203jax.core.piece_folder import PieceFolder, Status, by_trial
 from mi203jax.core.recorded import Best, Recorded
 from mi203jax.core.results import Row, fields_in, ranked, results
 from mi203jax.core.run_directory import check_run, read_config
@@ -97,7 +97,7 @@ def read_run(path: Path, find: Find, looks: bool = False) -> Run:
     for piece in pieces:
         if not piece.read():
             raise UsageError(f"{piece.path} is missing: --resume={path} begins its trials anew.")
-    statuses = _by_trial(pieces)
+    statuses = by_trial(pieces)
     entries = read_parts(path, find, looks, found.run_id)
     parts = [part for part in entries if isinstance(part, Run)]
     noted = noted_files(path)
@@ -121,12 +121,17 @@ def read_run(path: Path, find: Find, looks: bool = False) -> Run:
         programs=len(pieces) + sum(part.programs for part in parts),
         seconds=seconds + sum(part.seconds for part in parts),
         provenance=provenance,
-        pictures=sorted(p for p in {*path.glob("figures/*"), *noted} if p.suffix in (".png", ".gif")),
-        texts=sorted(path.glob("*.md")),
+        pictures=_whole(p for p in {*path.glob("figures/*"), *noted} if p.suffix in (".png", ".gif")),
+        texts=_whole(path.glob("*.md")),
         noted=noted,
         entries=entries,
         is_locked=looks and "finished" not in provenance and is_locked(path),
     )
+
+
+def _whole(files: Iterable[Path]) -> list[Path]:
+    """Those that are not half written."""
+    return sorted(file for file in files if not is_leftover(file.name))
 
 
 def is_locked(folder: Path) -> bool:
@@ -134,7 +139,7 @@ def is_locked(folder: Path) -> bool:
     if not (folder / ".lock").is_file():
         return False
     try:
-        lock(folder).release()
+        lock(folder, patience=0.0).release()
     except UsageError:
         return True
     except OSError:  # what cannot be written is not worked in
@@ -179,11 +184,6 @@ def _part(path: Path, find: Find, looks: bool, error: str = "") -> Run | Hole:
 def begun_at(part: Run | Hole) -> str:
     """When a part began, as a text that sorts; "": not known."""
     return part.begun if isinstance(part, Hole) else str(part.provenance.get("time", ""))
-
-
-def _by_trial(pieces: Sequence[PieceFolder]) -> list[Status]:
-    found = {i: s for piece in pieces for i, s in zip(piece.members, piece.statuses, strict=True)}
-    return [found[i] for i in sorted(found)]
 
 
 def _rows(

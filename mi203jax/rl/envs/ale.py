@@ -99,7 +99,7 @@ def make_atari(name: str, rules: Rules = STANDARD, purpose: str = "training") ->
         check_int(f"reset of {name}", "n", n, MAX_EMULATORS)
         emulator = emulators(n)
         seeds = jax.random.randint(key, (n,), 0, np.iinfo(np.int32).max)
-        turn = emulator.next_turn(seeds)
+        turn = emulator.next_turn((seeds >= 0).all())
         obs, lives = emulator.reset(seeds)
         return Emulated(jnp.int32(emulator.session), turn, jnp.zeros(n, bool), lives), obs
 
@@ -107,7 +107,7 @@ def make_atari(name: str, rules: Rules = STANDARD, purpose: str = "training") ->
         n = len(state.lives)
         pressed = _pressed(name, action, n, len(actions))
         emulator = emulators(n)
-        turn = emulator.next_turn((state.turn, state.lives))
+        turn = emulator.next_turn((state.lives >= 0).all())
 
         def go_on():
             obs, reward, terminated, truncated, lives = emulator.step(pressed)
@@ -164,7 +164,7 @@ def _pressed(name: str, action: jax.Array, n: int, num_actions: int) -> jax.Arra
 class _Emulators(NamedTuple):
     reset: Callable[..., Any]  # seeds [n] -> obs, lives
     step: Callable[..., Any]  # actions [n] -> obs, reward, terminated, truncated, lives
-    next_turn: Callable[..., Any]  # what it is to come after, any arrays -> uint32, one more at each call
+    next_turn: Callable[..., Any]  # a bool that is true once it is its turn -> uint32, one more at each call
     session: int  # that a state of another process does not have
 
 
@@ -210,9 +210,12 @@ def _emulators(rom: str, rules: Rules, purpose: str, n: int) -> _Emulators:
     # ale-py counts frames alone, which say neither that another episode began nor that another was reset.
     turns = itertools.count()
 
-    def next_turn(after):
-        count = jax.ShapeDtypeStruct((), jnp.uint32)
-        return io_callback(lambda _: np.uint32(next(turns) % 2**32), count, after)
+    def count():
+        return io_callback(lambda: np.uint32(next(turns) % 2**32), jax.ShapeDtypeStruct((), jnp.uint32))
+
+    def next_turn(is_due):
+        # `is_due` is always true, and says when: to give it to the callback would take a tenth of a step.
+        return jax.lax.cond(is_due, count, lambda: jnp.uint32(0))
 
     return _Emulators(_alone(reset), _alone(step), _alone(next_turn), secrets.randbelow(2**31))
 
