@@ -30,6 +30,7 @@ def test_speeds_are_of_the_steps_that_are_played(envs, iterations, steps, monkey
                 yield SimpleNamespace(carry=length())
 
     monkeypatch.setattr(atari, "Group", Learns)
+    monkeypatch.setattr(atari, "STEPS", 1024)
     played = atari.learning(envs, 32, 512)
     assert (played.call(), played.steps) == (iterations, steps)
     if envs == 3:

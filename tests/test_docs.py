@@ -62,6 +62,7 @@ def test_what_is_typed_at_the_prompt_runs(path, tmp_path, monkeypatch):
     piece.save_statuses()  # makes its folder
     piece.append([{"trial": i, "step": 1, "seconds": 0.1, "eval/loss": 0.5} for i in (0, 1)])
     (run.path / "results.csv").write_text("trial,eval/loss\n0,0.5\n1,0.5\n")
+    run.finish([run.path / "results.csv"])
     scope = {}
     for block in blocks(path, "pycon"):
         for example in doctest.DocTestParser().get_examples(block):
