@@ -36,6 +36,7 @@ class TestToTheBit:
     @pytest.mark.parametrize(
         "options", [{}, {"checkpoint_every": 0.0}, {"tensorboard": True}, {"quiet": False}]
     )
+    @pytest.mark.usefixtures("compiled_once")
     def test_again_however_it_is_kept_and_shown(self, once, tmp_path, like, options):
         begin(tmp_path, *ASKED, options=QUIET._replace(**options))
         assert metrics(tmp_path) == metrics(once)

@@ -20,7 +20,7 @@ OUT_OF_MEMORY = jax.errors.JaxRuntimeError(
 )
 IN_TURN = QUIET._replace(parallel="map")  # so that no bit depends on how many run together
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn", "compiled_once")
 
 
 def by_trial(path):
