@@ -19,7 +19,7 @@ from absl import flags
 import experiments
 from mi203jax.core.command_line import MANY_TRIALS, USAGE, mode_of, parse, sweep_of, told
 from mi203jax.core.config import BaseConfig
-from mi203jax.core.errors import Fault, FiguresFailed, UsageError
+from mi203jax.core.errors import Damaged, Fault, FiguresFailed, UsageError
 from mi203jax.core.experiment import Experiment
 from mi203jax.core.extras import expect_ray, require_tensorboard
 from mi203jax.core.interruption import Interrupted, Interruption, end_process
@@ -61,6 +61,8 @@ def main(argv: list[str], is_alone: bool = False) -> int:
 
 def failed(error: Exception, folder: Path | None, program: str) -> int:
     """Says what went wrong, in one line, and gives the exit status."""
+    if isinstance(error, Damaged) and folder and not (folder / "config.json").exists():
+        return complain(f"{error.what} {DELETED.capitalize()}", 1)
     if isinstance(error, UsageError):
         return complain(error, 2)
     if isinstance(error, Fault):
@@ -82,7 +84,7 @@ def after(stopped: Interrupted, program: str) -> str:
     return f"{stopped}: {f'stopped at once. {what}' if stopped.at_once else 'saved'}. Go on with: {command}"
 
 
-DELETED = "the folder of the run was deleted, and nothing of it is left"
+DELETED = "the folder of the run was deleted, and nothing of it is left."
 
 
 def command_on(flag: str, folder: Path, program: str) -> str:
@@ -95,7 +97,7 @@ def after_fault(folder: Path | None, program: str) -> str:
     if folder is None:
         return "."
     if not folder.exists():
-        return f". {DELETED}"
+        return f". {DELETED.capitalize()}"
     what, command = what_is_there(folder, program)
     return f". {what}; once that is mended, go on with: {command}"
 

@@ -46,6 +46,7 @@ class Checkpoints:
 
         Raises:
             Fault: if it cannot be written.
+            Exception: whatever is raised where memory does not suffice for the first one.
         """
         if self._latest() == iteration:
             return
@@ -53,7 +54,9 @@ class Checkpoints:
         make_folder(self.folder, self._piece.path.absolute())  # orbax would make all above it, too
         with writing(target):
             shutil.rmtree(target, ignore_errors=True)  # left by a process that died before it was complete
-            _write(target, carry)
+            # Trials that never fitted are divided; what was saved is not given up for a passing shortage.
+            is_first = self._piece.checkpoint is None
+            _write(target, carry, but=is_out_of_memory if is_first else _never)
             sync(target)
             found = {"configurations": self._configs, "arrays": _arrays(carry), "files": _digests(target)}
         self._piece.sync()
@@ -132,21 +135,23 @@ class Checkpoints:
         return latest
 
 
-def _write(target: Path, carry: Carry) -> None:
+def _never(error: Exception) -> bool:
+    return False
+
+
+def _write(target: Path, carry: Carry, but: Callable[[Exception], bool] = _never) -> None:
     """Writes a carry by orbax.
 
     Raises:
         Fault: if it cannot be written.
-        Exception: whatever is raised where memory does not suffice.
+        Exception: that which `but` takes.
     """
-    with _faults(target, "cannot be written", but=is_out_of_memory), _orbax() as (checkpointer, args):
+    with _faults(target, "cannot be written", but), _orbax() as (checkpointer, args):
         checkpointer.save(target, args=args.StandardSave(carry))
 
 
 @contextlib.contextmanager
-def _faults(
-    target: Path, what: str, but: Callable[[Exception], bool] = lambda error: False
-) -> Iterator[None]:
+def _faults(target: Path, what: str, but: Callable[[Exception], bool] = _never) -> Iterator[None]:
     """What orbax, or tensorstore, which is C++, meets in the system: hardly any of it is an OSError."""
     try:
         yield

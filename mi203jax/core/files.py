@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
         Where to write. It has the suffix of `path`, and is gone if the block raises.
 
     Raises:
-        Fault: if it cannot be written; `path` is as it was.
+        Fault: if it cannot be written; `path` is as it was, or is the new one as a whole.
     """
     # A name of its own, so that a report that is written meanwhile does not share it.
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{PART}{path.suffix}")
@@ -56,7 +56,7 @@ def _sync_folder(folder: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems know no such thing
+        if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT):  # some file systems know no such thing
             raise
     finally:
         os.close(descriptor)

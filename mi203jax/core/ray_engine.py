@@ -85,13 +85,18 @@ class RayEngine:
     def run(self, session: Session, pieces: Sequence[PieceFolder]) -> None:
         """See `Engine`."""
         pending = {self._start(session, folder): folder for folder in pieces}
+        broken: list[Exception] = []
         try:
             while pending and not session.is_stopped:
                 ended, _ = self._ray.wait(list(pending), timeout=1.0)
                 for folder in pending.values():
                     folder.read()
                 for reference in ended:
-                    again = self._end(reference, pending.pop(reference), session)
+                    try:
+                        again = self._end(reference, pending.pop(reference), session)
+                    except (UsageError, Fault) as error:  # perhaps of one machine: the others go on
+                        broken.append(error)
+                        continue
                     pending |= {self._start(session, folder): folder for folder in again}
                 session.show()
                 if session.interruption.signal is not None:
@@ -99,6 +104,8 @@ class RayEngine:
         finally:
             self._stop(list(pending), session.interruption)
         session.interruption.check()
+        if broken:
+            raise broken[0]
 
     def _start(self, session: Session, folder: PieceFolder) -> Any:
         environment = {"NPROC": str(self.threads), "PYTHONPATH": os.pathsep.join(_paths())}
@@ -127,7 +134,7 @@ class RayEngine:
             if isinstance(cause, OutOfMemory):
                 return session.halve(folder)
             if isinstance(cause, UsageError | Fault):
-                raise cause from None  # as in this process: of the folder, not of the trials
+                raise cause from None  # not of the trials, which may go on from where they are
             fail(folder, f"{type(cause).__name__}: {cause}", str(error))
         folder.read()
         session.ended(folder)

@@ -140,7 +140,7 @@ def load_results(path: str | Path) -> Any:
         path: the run's folder.
 
     Raises:
-        UsageError: if the run did not come to its end, or the table is damaged.
+        UsageError: if the run has no table, or one that is damaged.
     """
     import pandas as pd
 
@@ -150,7 +150,8 @@ def load_results(path: str | Path) -> Any:
     noted = read_provenance(file.parent, run).get(FILES, {})
     if file.name not in noted:
         raise UsageError(
-            f"{path}: the run did not come to its end; load_metrics gives what was recorded until now."
+            f"{path} has no table: a run writes it at its end, a series in each of parts/; "
+            "load_metrics gives what was recorded until now."
         )
     text = file.read_bytes() if file.is_file() else b""
     if hashlib.sha256(text).hexdigest() != noted[file.name]:

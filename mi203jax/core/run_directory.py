@@ -180,6 +180,10 @@ class RunDirectory:
 
     # ---- going on ----
 
+    def note(self, files: Iterable[Path]) -> None:
+        """Notes what was written for readers."""
+        self.save_provenance(self.provenance() | noting(self.path, files))
+
     def finish(self, files: Iterable[Path]) -> None:
         """Notes what was written for readers, and that the run is finished, if no trial is left to run."""
         is_whole = all(piece.is_final for piece in self.pieces)

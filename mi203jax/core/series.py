@@ -233,6 +233,7 @@ class _Course:
         """
         path, config = self._directory.path, self._directory.trials[0]
         self.display.say(f"run directory: {path}")
+        self._directory.remove_others()
         ended: dict[str, Ended] = {}
         if self._series.is_tolerant:
             self._later = [name for name, part in foreseen(self._series, config, self._find).items() if part]

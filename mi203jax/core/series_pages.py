@@ -3,6 +3,7 @@
 Does not import jax unless there is a series, so that `launch.py --report` of a run takes a second or two.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,10 +83,7 @@ def write_pages(folder: Path, find: Find) -> list[Path]:
     origin = {n: v for n, v in run.provenance.items() if n not in ("finished", FILES)}
     going_on = {RUNNING: True} if run.state == "running" else {}
     conclusion = series.conclude(run.trials[0], find, ended, origin | going_on)
-    restored: list[Path] = []
-    if not going_on:
-        with locked(run.path):
-            restored = _restore(run, conclusion)
+    restored = [] if going_on else _restore(run, conclusion)
     for name, page in conclusion.pages.items():
         write_text(run.path / name, page(run.path))
     return [*restored, *(run.path / name for name in conclusion.pages)]
@@ -97,21 +95,27 @@ def _restore(run: Run, conclusion: "Conclusion") -> list[Path]:
     Raises:
         UsageError: if another process has begun to work in the folder.
     """
-    lost = [name for name in conclusion.texts if not is_whole(run.path / name, run.noted)]
-    for name in lost:
-        write_text(run.path / name, conclusion.texts[name])
-    files = [run.path / name for name in lost]
-    for name, figure in conclusion.figures.items():
-        path = run.path / "figures" / name
-        if not any(is_whole(path.with_name(path.name + end), run.noted) for end in (".png", ".gif")):
-            from mi203jax.core.figures import save_figure
+    texts = [name for name in conclusion.texts if not is_whole(run.path / name, run.noted)]
+    figures = [name for name in conclusion.figures if not _is_drawn(run.path / "figures" / name, run.noted)]
+    if not texts and not figures:
+        return []
+    from mi203jax.core.figures import save_figure
 
-            files.append(save_figure(path, figure))
-    if files:
-        found = read_provenance(run.path, run.provenance["run"])
-        noted = found.get(FILES, {}) | noting(run.path, files)[FILES]
-        write_document(run.path / PROVENANCE, run.provenance["run"], found | {FILES: noted})
+    with locked(run.path):
+        if read_provenance(run.path) != run.provenance:  # it went on meanwhile, and wrote them itself
+            return []
+        for name in texts:
+            write_text(run.path / name, conclusion.texts[name])
+        files = [run.path / name for name in texts]
+        files += [save_figure(run.path / "figures" / name, conclusion.figures[name]) for name in figures]
+        noted = run.provenance.get(FILES, {}) | noting(run.path, files)[FILES]
+        write_document(run.path / PROVENANCE, run.provenance["run"], run.provenance | {FILES: noted})
     return files
+
+
+def _is_drawn(figure: Path, noted: Mapping[Path, str]) -> bool:
+    """Whether a figure, by its name without an ending, is there as it was drawn."""
+    return any(is_whole(figure.with_name(figure.name + end), noted) for end in (".png", ".gif"))
 
 
 def _ended(part: Run | Hole) -> "Ended":

@@ -192,7 +192,9 @@ class Session:
             self.display.end()
         self.interruption.check()
         self._table.take(self.directory.pieces)
-        return self._table.write()
+        rows = self._table.write()
+        self.directory.note([self.directory.path / "results.csv"])  # whether or not figures fail
+        return rows
 
     # ---- what an engine needs ----
 

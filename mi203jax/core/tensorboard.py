@@ -21,10 +21,12 @@ class Tensorboard:
     def __enter__(self) -> "Tensorboard":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        with writing(self._folder):
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        # What broke the run is told, and not that the last events could not be written either.
+        refused = contextlib.suppress(OSError) if kind else writing(self._folder)
+        with refused, contextlib.ExitStack() as closing:
             for writer in self._writers.values():
-                writer.close()
+                closing.callback(writer.close)
 
     def write(self, records: Sequence[Record]) -> None:
         """Writes each metric of each record.

@@ -82,6 +82,27 @@ def test_what_is_wrong_with_the_folder_is_no_trials_fault(error):
         engine._end(None, SimpleNamespace(read=lambda: True), None)
 
 
+def test_the_other_pieces_go_on_before_it_is_told():
+    def get(reference):
+        if reference == "b":
+            raise Damaged("x", "y")
+
+    ended = []
+    engine = RayEngine()
+    engine._ray = SimpleNamespace(get=get, wait=lambda references, timeout: (references[:1], references[1:]))
+    engine._start = lambda session, folder: folder.name
+    session = SimpleNamespace(
+        is_stopped=False,
+        show=lambda: None,
+        ended=lambda folder: ended.append(folder.name),
+        interruption=SimpleNamespace(signal=None, check=lambda: None),
+    )
+    folders = [SimpleNamespace(name=name, read=lambda: True) for name in "abc"]
+    with pytest.raises(Damaged):
+        engine.run(session, folders)
+    assert ended == ["a", "c"]
+
+
 def test_sigterm_saves(tmp_path):
     folder = tmp_path / "ray"
     process = start(*SWEEP, "total_steps=4000", "--engine=ray", f"--out={folder}", PAUSE="0.1")

@@ -6,6 +6,8 @@ import os
 import resource
 import shutil
 
+import jax
+import orbax.checkpoint as ocp
 import pytest
 
 import launch
@@ -102,7 +104,9 @@ def test_what_is_told_of_is_on_the_disk_before(tmp_path, monkeypatch):
             files = [p for p in target.with_suffix("").rglob("*") if p.is_file()]
             whole.append(len(files))
             assert {p: p.stat().st_size for p in files} == {p: synced.get(str(p)) for p in files}
-            assert {str(folder) for p in (target, *files) for folder in p.parents[:2]} <= synced.keys()
+            folders = [p for p in (target.with_suffix(""), *target.with_suffix("").rglob("*")) if p.is_dir()]
+            assert {f: len(list(f.iterdir())) for f in folders} == {f: synced.get(str(f)) for f in folders}
+            assert {str(target.parent), str(target.parents[1])} <= synced.keys()
         replaced(source, target)
 
     monkeypatch.setattr(os, "fsync", fsync)
@@ -156,7 +160,7 @@ def test_deleted_while_a_checkpoint_is_written(tmp_path, monkeypatch):
     """The first of them: the run does not go on in folders that orbax made again."""
     run, save, evaluated = tmp_path / "run", checkpoint._write, []
 
-    def deleting(target, carry):
+    def deleting(target, carry, but):
         if target.name == "8":
             shutil.rmtree(run)
         save(target, carry)
@@ -166,6 +170,24 @@ def test_deleted_while_a_checkpoint_is_written(tmp_path, monkeypatch):
     with pytest.raises((Fault, UsageError), match="metrics.jsonl"):
         begin(run, *ASKED[:2], "total_steps=40", "eval_every=8", options=OFTEN)
     assert len(evaluated) <= 3  # of steps 0, 8 and 16
+
+
+def test_deleted_underneath_is_told_to_the_user(tmp_path, monkeypatch, capsys):
+    """Nothing in it could be deleted, or gone on with."""
+
+    def delete(c, state, data):
+        jax.debug.callback(lambda t: t == 20 and shutil.rmtree("x"), state.t)
+        return task.evaluate(c, state, data)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "experiments.get", lambda name: EXPERIMENT._replace(task=task._replace(evaluate=delete))
+    )
+    asked = ["--exp=toy", "--out=x", "--quiet", "--no-cache", "--checkpoint-every=1e-9"]
+    assert launch.main(["launch.py", *asked]) == 1
+    told = capsys.readouterr().err
+    assert told.endswith(" The folder of the run was deleted, and nothing of it is left.\n")
+    assert len(told.splitlines()) == 1
 
 
 def counting(f, calls):
@@ -190,7 +212,7 @@ def test_limits_of_the_process(limit, like, whole, tmp_path, monkeypatch):
     save, number = checkpoint._write, getattr(resource, limit)
     soft, hard = resource.getrlimit(number)
 
-    def limited(target, carry):
+    def limited(target, carry, but):
         if target.name != "8":
             return save(target, carry)
         few = {"RLIMIT_FSIZE": 64, "RLIMIT_NOFILE": len(os.listdir("/proc/self/fd"))}[limit]
@@ -209,6 +231,26 @@ def test_limits_of_the_process(limit, like, whole, tmp_path, monkeypatch):
     gc.collect()  # here, and not where a warning would be told of
     go_on(tmp_path / "run")
     assert outcome(tmp_path / "run", like) == outcome(whole[0], like)
+
+
+@pytest.mark.parametrize("at", [0, 8])
+def test_memory_that_does_not_suffice_to_write_a_checkpoint(at, tmp_path, monkeypatch):
+    """Of the first one: what never fitted is divided. Of another: what was saved is not given up."""
+    run, save = tmp_path / "run", ocp.Checkpointer.save
+
+    def short(self, target, *args, **others):
+        if target.name == f"{at}" and "pieces/0" in str(target):
+            raise MemoryError
+        return save(self, target, *args, **others)
+
+    monkeypatch.setattr(ocp.Checkpointer, "save", short)
+    if at == 0:
+        begin(run, *ASKED, options=OFTEN)
+        assert sorted(p.name for p in run.glob("pieces/*")) == ["1", "2"]
+    else:
+        with pytest.raises(Fault, match="checkpoints/8 cannot be written: MemoryError"):
+            begin(run, *ASKED, options=OFTEN)
+        assert (run / "pieces/0/checkpoints/0.json").exists()
 
 
 @pytest.mark.parametrize("error", [MemoryError(), ValueError("EMFILE: Too many open files")])

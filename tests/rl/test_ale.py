@@ -141,6 +141,22 @@ def test_a_state_is_old_once_others_were_reset(key):
     assert step(key, last, nothing)[1].began.all()
 
 
+def test_steps_in_one_line_keep_their_order(key):
+    """Without a loop nothing but the data says which comes first, and a button may depend on none of it."""
+    env = make("atari/Breakout", purpose="line")
+
+    @jax.jit
+    def play(key):
+        state, _ = env.reset(key, N)
+        began = []
+        for _ in range(4):
+            state, seen = env.step(key, state, jnp.ones(N, jnp.int32))
+            began.append(seen.began)
+        return jnp.stack(began)
+
+    assert not any(play(k).any() for k in jax.random.split(key, 8))
+
+
 def test_a_state_of_another_process_begins_anew(key):
     """All of its environments, in one step that plays nothing."""
     env = make("atari/Breakout", RULES)

@@ -61,7 +61,7 @@ class Emulated(NamedTuple):
     """What JAX knows of the emulators."""
 
     session: jax.Array  # int32, of the process and the emulators that it made
-    turn: jax.Array  # uint32, of all their resets and steps: the last one, or the state is an old one
+    turn: jax.Array  # int32, of all their resets and steps: the last one, or the state is an old one
     over: jax.Array  # [n], bool: the episode ended, and the next step begins another one
     lives: jax.Array  # [n], int32
 
@@ -107,7 +107,7 @@ def make_atari(name: str, rules: Rules = STANDARD, purpose: str = "training") ->
         n = len(state.lives)
         pressed = _pressed(name, action, n, len(actions))
         emulator = emulators(n)
-        turn = emulator.next_turn((state.lives >= 0).all())
+        turn = emulator.next_turn((state.lives >= 0).all() & (state.turn >= 0))
 
         def go_on():
             obs, reward, terminated, truncated, lives = emulator.step(pressed)
@@ -121,7 +121,7 @@ def make_atari(name: str, rules: Rules = STANDARD, purpose: str = "training") ->
             no = jnp.zeros(n, bool)
             return after, TimeStep(obs, jnp.zeros(n), no, no, obs, ~no, no)
 
-        is_last = (state.session == emulator.session) & (state.turn == turn - jnp.uint32(1))
+        is_last = (state.session == emulator.session) & (state.turn == turn - 1)
         return jax.lax.cond(is_last, go_on, begin_anew)
 
     shape = jax.ShapeDtypeStruct((FRAMES, SIDE, SIDE), jnp.uint8)
@@ -164,7 +164,7 @@ def _pressed(name: str, action: jax.Array, n: int, num_actions: int) -> jax.Arra
 class _Emulators(NamedTuple):
     reset: Callable[..., Any]  # seeds [n] -> obs, lives
     step: Callable[..., Any]  # actions [n] -> obs, reward, terminated, truncated, lives
-    next_turn: Callable[..., Any]  # a bool that is true once it is its turn -> uint32, one more at each call
+    next_turn: Callable[..., Any]  # a bool that is true once it is its turn -> int32, one more at each call
     session: int  # that a state of another process does not have
 
 
@@ -211,11 +211,11 @@ def _emulators(rom: str, rules: Rules, purpose: str, n: int) -> _Emulators:
     turns = itertools.count()
 
     def count():
-        return io_callback(lambda: np.uint32(next(turns) % 2**32), jax.ShapeDtypeStruct((), jnp.uint32))
+        return io_callback(lambda: np.int32(next(turns)), jax.ShapeDtypeStruct((), jnp.int32))
 
     def next_turn(is_due):
         # `is_due` is always true, and says when: to give it to the callback would take a tenth of a step.
-        return jax.lax.cond(is_due, count, lambda: jnp.uint32(0))
+        return jax.lax.cond(is_due, count, lambda: jnp.int32(0))
 
     return _Emulators(_alone(reset), _alone(step), _alone(next_turn), secrets.randbelow(2**31))
 
