@@ -19,7 +19,8 @@ import numpy as np
 import optax
 import torch
 
-from benchmarks.measure import in_turn, machine, seconds, spread, table
+from benchmarks.measure import in_turn, machine, spread, table
+from benchmarks.torch_twins import compiled_or_none, count
 from mi203jax.nn import batch_norm, conv2d, max_pool, update_running
 
 BATCH, EXAMPLES, STEPS, ROUNDS, RATE, MOMENTUM = 128, 2_048, 5, 9, 1e-3, 0.1
@@ -122,21 +123,6 @@ class Theirs:
             self.adam.step()
             losses.append(value.detach())
         return torch.stack(losses)
-
-
-def count(params):
-    return sum(p.size for p in jax.tree.leaves(params))
-
-
-def compiled_or_none(make):
-    """torch.compile needs a compiler for C++."""
-    try:
-        theirs = make()
-        seconds(theirs)
-    except Exception as error:
-        print(f"torch.compile: {type(error).__name__}: {str(error).splitlines()[0]}\n")
-        return None
-    return theirs
 
 
 def measure(name, filters, hidden):

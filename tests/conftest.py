@@ -1,5 +1,6 @@
 """What all tests share: strict number handling where asked, and nothing written to the user's cache."""
 
+import gc
 import os
 import tempfile
 from importlib.metadata import version
@@ -18,6 +19,8 @@ if version("jaxlib").startswith("0.10."):  # another one might not know these, a
 
 import jax
 import pytest
+
+gc.set_threshold(50_000, 20, 50)  # thousands of programs are kept, and looked through at each collection
 
 
 @pytest.fixture
