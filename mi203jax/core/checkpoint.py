@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,8 +55,7 @@ class Checkpoints:
         with writing(target):
             shutil.rmtree(target, ignore_errors=True)  # left by a process that died before it was complete
             # Trials that never fitted are divided; what was saved is not given up for a passing shortage.
-            is_first = self._piece.checkpoint is None
-            _write(target, carry, but=is_out_of_memory if is_first else _never)
+            _write(target, carry, may_be_too_large=self._piece.checkpoint is None)
             sync(target)
             found = {"configurations": self._configs, "arrays": _arrays(carry), "files": _digests(target)}
         self._piece.sync()
@@ -135,28 +134,24 @@ class Checkpoints:
         return latest
 
 
-def _never(error: Exception) -> bool:
-    return False
-
-
-def _write(target: Path, carry: Carry, but: Callable[[Exception], bool] = _never) -> None:
+def _write(target: Path, carry: Carry, may_be_too_large: bool) -> None:
     """Writes a carry by orbax.
 
     Raises:
         Fault: if it cannot be written.
-        Exception: that which `but` takes.
+        Exception: whatever is raised where memory does not suffice for one that may be too large.
     """
-    with _faults(target, "cannot be written", but), _orbax() as (checkpointer, args):
+    with _faults(target, "cannot be written", may_be_too_large), _orbax() as (checkpointer, args):
         checkpointer.save(target, args=args.StandardSave(carry))
 
 
 @contextlib.contextmanager
-def _faults(target: Path, what: str, but: Callable[[Exception], bool] = _never) -> Iterator[None]:
+def _faults(target: Path, what: str, but_of_memory: bool = False) -> Iterator[None]:
     """What orbax, or tensorstore, which is C++, meets in the system: hardly any of it is an OSError."""
     try:
         yield
     except Exception as error:
-        if but(error):
+        if but_of_memory and is_out_of_memory(error):
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise Fault(target, what, error if isinstance(error, OSError) else OSError(reason)) from error

@@ -43,9 +43,10 @@ def digest(file: Path) -> str:
         return ""
 
 
-def noting(folder: Path, files: Iterable[Path]) -> dict[str, Any]:
-    """What to add to the provenance of a run that wrote these files."""
-    return {FILES: {file.relative_to(folder).as_posix(): digest(file) for file in files}}
+def noting(folder: Path, files: Iterable[Path], provenance: Mapping[str, Any] = {}) -> dict[str, Any]:
+    """What to put into the provenance of a run that wrote these files, beside those that it notes by now."""
+    new = {file.relative_to(folder).as_posix(): digest(file) for file in files}
+    return {FILES: provenance.get(FILES, {}) | new}
 
 
 def noted_files(folder: Path) -> dict[Path, str]:

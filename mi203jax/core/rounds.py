@@ -24,14 +24,13 @@ class Rounds:
             return []
         tried = self._tried()
         if len(tried) >= (sweep.draws or 0):
-            self._write()
+            self._write(tried)
             return []
-        self._write_now_and_then()
+        self._write_now_and_then(tried)
         return sweep.proposals(tried, self._task.best)
 
-    def _write(self) -> None:
-        path = self._run.path / "optuna.log"
-        save_study(str(path), self._run.sweep.space(), self._tried(), self._task.best)
+    def _write(self, tried: list[Tried]) -> None:
+        save_study(str(self._run.path / "optuna.log"), self._run.sweep.space(), tried, self._task.best)
 
     def _tried(self) -> list[Tried]:
         """Each proposal with the mean of its seeds; None where one did not end well."""

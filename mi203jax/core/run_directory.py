@@ -181,8 +181,9 @@ class RunDirectory:
     # ---- going on ----
 
     def note(self, files: Iterable[Path]) -> None:
-        """Notes what was written for readers."""
-        self.save_provenance(self.provenance() | noting(self.path, files))
+        """Notes what was written for readers, beside what is noted."""
+        found = self.provenance()
+        self.save_provenance(found | noting(self.path, files, found))
 
     def finish(self, files: Iterable[Path]) -> None:
         """Notes what was written for readers, and that the run is finished, if no trial is left to run."""

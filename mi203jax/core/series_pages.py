@@ -108,8 +108,8 @@ def _restore(run: Run, conclusion: "Conclusion") -> list[Path]:
             write_text(run.path / name, conclusion.texts[name])
         files = [run.path / name for name in texts]
         files += [save_figure(run.path / "figures" / name, conclusion.figures[name]) for name in figures]
-        noted = run.provenance.get(FILES, {}) | noting(run.path, files)[FILES]
-        write_document(run.path / PROVENANCE, run.provenance["run"], run.provenance | {FILES: noted})
+        noted = noting(run.path, files, run.provenance)
+        write_document(run.path / PROVENANCE, run.provenance["run"], run.provenance | noted)
     return files
 
 

@@ -13,14 +13,14 @@ PAUSE = 20
 class Sparingly:
     """A function that is called only if that does not take a good part of the time."""
 
-    def __init__(self, act: Callable[[], object]):
+    def __init__(self, act: Callable[..., object]):
         self._act = act
         self._due = 0.0
 
-    def __call__(self) -> None:
-        """Calls it, unless it was called a short while ago."""
+    def __call__(self, *args: object) -> None:
+        """Calls it with these, unless it was called a short while ago."""
         begun = time.monotonic()
         if begun >= self._due:
-            self._act()
+            self._act(*args)
             now = time.monotonic()
             self._due = now + PAUSE * (now - begun)

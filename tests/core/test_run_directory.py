@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from mi203jax.core.errors import UsageError
+from mi203jax.core.outputs import is_whole, noted_files
 from mi203jax.core.piece_folder import Status
 from mi203jax.core.run_directory import RunDirectory
 from mi203jax.core.trials import Sweep, group
@@ -147,6 +148,18 @@ class TestLock:
         assert "is in use by another process" in refused.stderr
         run.close()
         assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_what_is_noted_stays_noted(tmp_path):
+    """A part of a series that is finished notes its table anew, and has figures."""
+    run = create(tmp_path)
+    for name in ("results.csv", "figure.png"):
+        (tmp_path / name).write_text(name)
+        run.note([tmp_path / name])
+    run.close()
+    noted = noted_files(tmp_path)
+    assert len(noted) == 2
+    assert all(is_whole(file, noted) for file in noted)
 
 
 def test_trials_may_be_added(tmp_path):

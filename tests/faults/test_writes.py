@@ -160,10 +160,10 @@ def test_deleted_while_a_checkpoint_is_written(tmp_path, monkeypatch):
     """The first of them: the run does not go on in folders that orbax made again."""
     run, save, evaluated = tmp_path / "run", checkpoint._write, []
 
-    def deleting(target, carry, but):
+    def deleting(target, carry, may_be_too_large):
         if target.name == "8":
             shutil.rmtree(run)
-        save(target, carry)
+        save(target, carry, may_be_too_large)
 
     monkeypatch.setattr(checkpoint, "_write", deleting)
     monkeypatch.setattr(PieceFolder, "append", counting(PieceFolder.append, evaluated))
@@ -212,13 +212,13 @@ def test_limits_of_the_process(limit, like, whole, tmp_path, monkeypatch):
     save, number = checkpoint._write, getattr(resource, limit)
     soft, hard = resource.getrlimit(number)
 
-    def limited(target, carry, but):
+    def limited(target, carry, may_be_too_large):
         if target.name != "8":
-            return save(target, carry)
+            return save(target, carry, may_be_too_large)
         few = {"RLIMIT_FSIZE": 64, "RLIMIT_NOFILE": len(os.listdir("/proc/self/fd"))}[limit]
         resource.setrlimit(number, (few, hard))
         try:
-            return save(target, carry)
+            return save(target, carry, may_be_too_large)
         finally:
             resource.setrlimit(number, (soft, hard))
 
